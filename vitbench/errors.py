@@ -1,0 +1,76 @@
+"""The errors a user can meet, each with the exit code and the next step."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the whole command line."""
+
+    OK = 0
+    REGRESSION = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    UNREACHABLE = 4
+    TOOL = 5
+    BUG = 101
+    INTERRUPTED = 130
+
+
+class VitbenchError(Exception):
+    """What happened, and what to do next.
+
+    Args:
+        message: what happened and to what, lower case, no full stop.
+        hint: the next step, or None when there is none to give.
+    """
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(VitbenchError):
+    """Wrong arguments, configuration, or a file that cannot be read or written."""
+
+    exit_code = ExitCode.USAGE
+
+
+class TargetUnreachable(VitbenchError):
+    """The link to the device is missing or was lost.
+
+    Args:
+        transient: True where trying again can help (a dropped link), False where it cannot.
+    """
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, message: str, hint: str | None = None, *, transient: bool = False) -> None:
+        super().__init__(message, hint)
+        self.transient = transient
+
+
+class ToolError(VitbenchError):
+    """A program on the device failed; `tail` holds its last lines."""
+
+    exit_code = ExitCode.TOOL
+
+    def __init__(self, message: str, hint: str | None = None, *, tail: str = "") -> None:
+        super().__init__(message, hint)
+        self.tail = tail
+
+
+class ParityError(VitbenchError):
+    """The artifact does not compute what the PyTorch module computes."""
+
+    exit_code = ExitCode.INCONCLUSIVE
+
+
+class MeasurementInvalid(VitbenchError):
+    """A measurement was taken but cannot be trusted."""
+
+    exit_code = ExitCode.INCONCLUSIVE

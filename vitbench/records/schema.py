@@ -1,0 +1,215 @@
+"""The record: everything one measurement was, in one immutable JSON document.
+
+Times inside blocks are integer nanoseconds; estimates are milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+Status = Literal["valid", "parity-failed", "unsteady", "inconclusive"]
+Transfers = Literal["timed", "measured-apart", "absent"]
+
+
+class Part(BaseModel):
+    """Base of every part of a record: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorkloadPart(Part):
+    """What was measured. Resolution is (height, width)."""
+
+    model: str
+    family: str
+    variant: str
+    task: str
+    attention: str | None
+    form: str
+    resolution: tuple[int, int]
+    batch: int
+    weights: str
+
+
+class TargetPart(Part):
+    """Where it was measured."""
+
+    name: str
+    transport: str
+    runtime: str
+    runtime_version: str
+    device: str
+
+
+class Protocol(Part):
+    """Everything that changes what is timed. Records that differ here are not compared silently."""
+
+    metric: Literal["latency", "throughput"]
+    transfers: Transfers
+    zero_copy: bool
+    batch: int
+    precision: str
+    threads: int
+    spin_wait: bool
+    cuda_graph: bool
+    streams: int
+    affinity: tuple[int, ...] | None
+    builds: int
+
+
+class Plan(Part):
+    """How much was sampled: the preset after every override."""
+
+    preset: Literal["full", "pairs", "quick"]
+    blocks: int
+    ci_width: float
+    warmup_min_iterations: int
+    warmup_min_s: float
+    warmup_cap_s: float
+    timed_min_iterations: int
+    timed_min_s: float
+    timed_max_iterations: int
+    timed_cap_s: float
+    seed: int
+
+
+class Counts(Part):
+    """Exact counts. `macs` is of the reference architecture, `macs_artifact` of the graph that ran.
+
+    Traffic is bytes that the layers of the graph that ran read and write.
+    """
+
+    params: int
+    params_deploy: int
+    macs: int
+    macs_attention: int
+    macs_artifact: int
+    bytes_read: int
+    bytes_written: int
+
+
+class ArtifactPart(Part):
+    """The exported form that ran."""
+
+    digest: str
+    format: str
+    exporter: str
+    opset: int | None
+    bytes: int
+    formulation: dict[str, str]
+    cache: Literal["built", "reused", "rebuilt"]
+
+
+class Parity(Part):
+    """Artifact against fp32 PyTorch. `max_diff` is max |difference| / absmax over all inputs."""
+
+    passed: bool
+    max_diff: float
+    tolerance: float
+    inputs: int
+    finite: bool
+    normaliser_min: float | None
+    reason: str | None = None
+
+
+class Probe(Part):
+    """Witnesses read beside a block. None where the machine does not tell ("unknown", never "ok")."""
+
+    load1: float | None = None
+    clock_mhz: float | None = None
+    temp_c: float | None = None
+    governor: str | None = None
+    throttled: bool | None = None
+    foreign_cpu: float | None = None
+    memory_free_mb: float | None = None
+    unknown: tuple[str, ...] = ()
+
+
+class Samples(Part):
+    """Raw iterations in nanoseconds, in the order they ran. Parts are empty where they are not timed."""
+
+    total_ns: tuple[int, ...]
+    h2d_ns: tuple[int, ...] = ()
+    compute_ns: tuple[int, ...] = ()
+    d2h_ns: tuple[int, ...] = ()
+
+
+class Block(Part):
+    """One fresh process: warm-up, then timed iterations."""
+
+    index: int
+    started_utc: str
+    duration_s: float
+    steady: bool
+    warmup: Samples
+    samples: Samples
+    batch_iterations: int
+    median_ms: float
+    ci_half_width: float | None
+    load_ms: float
+    first_inference_ms: float
+    peak_memory_mb: float | None
+    before: Probe
+    after: Probe
+    invalid: str | None = None
+
+
+class Estimate(Part):
+    """The figures a reader quotes, in ms unless the name says otherwise.
+
+    `latency_ms` is the median of the block medians (host wall clock, input in host memory to output in
+    host memory); `ci_low_ms`, `ci_high_ms` its 95 % interval. Tails are None where too few effective
+    iterations were taken. `residual_ms` = latency - parts.
+    """
+
+    latency_ms: float | None
+    ci_low_ms: float | None
+    ci_high_ms: float | None
+    h2d_ms: float | None
+    compute_ms: float | None
+    d2h_ms: float | None
+    residual_ms: float | None
+    latency_paper_ms: float | None
+    throughput_img_s: float | None = None
+    throughput_low_img_s: float | None = None
+    throughput_high_img_s: float | None = None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    load_ms: float
+    first_inference_ms: float
+    peak_memory_mb: float | None
+    outliers_mild: int
+    outliers_severe: int
+    iterations: int
+    blocks: int
+    blocks_steady: int
+    blocks_replaced: int
+    within_process_only: bool
+
+
+class Record(Part):
+    """One run of one cell."""
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["run", "compare", "gate"] = "run"
+    id: str
+    created_utc: str
+    vitbench_version: str
+    status: Status
+    reasons: tuple[str, ...] = ()
+    simulated: bool
+    workload: WorkloadPart
+    target: TargetPart
+    protocol: Protocol
+    plan: Plan
+    counts: Counts
+    artifact: ArtifactPart
+    parity: Parity
+    environment: dict[str, Any]
+    estimate: Estimate | None
+    blocks: tuple[Block, ...]
