@@ -1,0 +1,24 @@
+"""What there is to measure and where: the TOML files under models/ and targets/ as frozen specs."""
+
+from vitbench.catalog.files import load_families, load_targets
+from vitbench.catalog.lookup import find_variant, model_names, resolve_model, resolve_target, unknown
+from vitbench.catalog.names import format_resolution, parse_resolution
+from vitbench.catalog.specs import FamilySpec, ModelSpec, SimScript, TargetSpec, VariantSpec, Workload
+
+__all__ = [
+    "FamilySpec",
+    "ModelSpec",
+    "SimScript",
+    "TargetSpec",
+    "VariantSpec",
+    "Workload",
+    "find_variant",
+    "format_resolution",
+    "load_families",
+    "load_targets",
+    "model_names",
+    "parse_resolution",
+    "resolve_model",
+    "resolve_target",
+    "unknown",
+]

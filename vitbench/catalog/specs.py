@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
@@ -18,9 +18,12 @@ class Spec(BaseModel):
 
 
 class Published(Spec):
-    """One published figure, with its source. Latency in ms, accuracy in per cent."""
+    """One published figure. Latency in ms, accuracy in per cent; resolution None where the source is silent.
 
-    resolution: Resolution
+    `source` names an entry of the family's sources.
+    """
+
+    resolution: Resolution | None = None
     params_m: float | None = None
     macs_g: float | None = None
     metric: str | None = None
@@ -57,8 +60,20 @@ class FamilySpec(Spec):
     stride: Size
     attention: tuple[str, ...] = ()
     forms: tuple[Form, ...] = ("deploy", "train")
+    sources: dict[str, str] = {}
     override: bool = False
     variants: dict[str, VariantSpec]
+
+    @model_validator(mode="after")
+    def _sources_are_known(self) -> FamilySpec:
+        for name, variant in self.variants.items():
+            for figure in variant.published:
+                if figure.source not in self.sources:
+                    raise ValueError(
+                        f"variants.{name}: published figure names source '{figure.source}', "
+                        f"which [sources] does not define ({', '.join(self.sources) or 'it is empty'})"
+                    )
+        return self
 
 
 class ModelSpec(Spec):

@@ -1,0 +1,71 @@
+"""The public Python interface: networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitbench import catalog, zoo
+from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.init import seed_weights
+from vitbench.zoo.weights import load_reference_state_dict as _load
+from vitbench.zoo.weights import read_checkpoint
+
+__all__ = ["build", "load_reference_state_dict", "to_deploy"]
+
+
+def build(
+    name: str,
+    *,
+    resolution: int | tuple[int, int] | str | None = None,
+    attention: str | None = None,
+    weights: str | Path | None = None,
+    deploy: bool = True,
+) -> torch.nn.Module:
+    """Build a network by name, in eval mode.
+
+    Args:
+        name: `family-variant[-task][+kind][@form][:HxW]`, for example `effvit-b2+softmax`.
+        resolution: side of a square, (height, width), or `HxW`, in pixels; the published one when None.
+        attention: attention kind; the published one when None.
+        weights: checkpoint of the original authors; seeded, non-degenerate weights when None.
+        deploy: inference form (BN folded, branches merged); a name with `@train` is never folded.
+
+    Returns:
+        Module from a float32 (N, 3, H, W) tensor to the network's output: (N, classes) logits of a
+        classifier, the (N, C, H/32, W/32) map of a backbone's last stage.
+
+    Raises:
+        UsageError: an unknown name, an unusable resolution, or a checkpoint that does not fit.
+    """
+    if isinstance(resolution, str):
+        resolution = catalog.parse_resolution(resolution)
+    elif isinstance(resolution, int):
+        resolution = (resolution, resolution)
+    spec = catalog.resolve_model(name, resolution=resolution, attention=attention)
+    module = zoo.create(spec)
+    if weights is None:
+        seed_weights(module, 0)
+    else:
+        _load(module, read_checkpoint(Path(weights)))
+    return to_deploy(module) if deploy and spec.form == "deploy" else module
+
+
+def load_reference_state_dict(module: torch.nn.Module, mapping: Mapping[str, Any]) -> torch.nn.Module:
+    """Load a state dict with the keys of the original authors' checkpoint, in place.
+
+    Args:
+        module: a network in train form (`build(..., deploy=False)`).
+        mapping: key to tensor or array.
+
+    Returns:
+        The module.
+
+    Raises:
+        UsageError: keys that are missing, unexpected or of another shape; each is named.
+    """
+    _load(module, mapping)
+    return module
