@@ -193,7 +193,7 @@ class Estimate(Part):
 
 
 class Record(Part):
-    """One run of one cell."""
+    """One run of one cell. `artifact` and `parity` are None for a scripted target: it runs no network."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["run", "compare", "gate"] = "run"
@@ -208,8 +208,8 @@ class Record(Part):
     protocol: Protocol
     plan: Plan
     counts: Counts
-    artifact: ArtifactPart
-    parity: Parity
+    artifact: ArtifactPart | None
+    parity: Parity | None
     environment: dict[str, Any]
     estimate: Estimate | None
     blocks: tuple[Block, ...]
