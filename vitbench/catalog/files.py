@@ -27,7 +27,8 @@ def read_spec(path: Path, spec_type: type[S]) -> S:
     """Read and validate one TOML file.
 
     Raises:
-        UsageError: unreadable, not TOML (with the line), or a field that does not fit (and what was expected).
+        UsageError: unreadable, not TOML (the line is named), or a field that does not fit (and what was
+            expected).
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -68,15 +68,16 @@ def resolve_model(
     """
     parsed = parse_model_name(name)
     family, variant = find_variant(parsed.family, parsed.variant)
+    listing = f"vitbench models show {parsed.family}-{parsed.variant}"
     default = family.attention[0] if family.attention else None
     kind = _agree("--attention", name, parsed.attention, attention) or default
     if kind != default and kind not in family.attention:
         raise unknown(
-            f"attention kind of {family.family}", str(kind), family.attention, "vitbench models show " + name
+            f"attention kind of {family.family}", str(kind), family.attention, listing
         )
     chosen_form = _agree("--form", name, parsed.form, form) or "deploy"
     if chosen_form not in family.forms:
-        raise unknown(f"form of {family.family}", chosen_form, family.forms, "vitbench models show " + name)
+        raise unknown(f"form of {family.family}", chosen_form, family.forms, listing)
     size = _agree("--resolution", name, parsed.resolution, resolution) or variant.resolution
     _check_resolution(name, size, family.stride)
     return ModelSpec(

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    list[str],
+    typer.Option("--model", "-m", help="Model name, or several with commas: effvit-b1,effvit-b2+softmax."),
+]
+Target = Annotated[
+    list[str], typer.Option("--target", "-t", help="Target name or TOML file, or several with commas.")
+]
+Resolution = Annotated[
+    list[str] | None,
+    typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side, or several: 224,512x1024."),
+]
+Attention = Annotated[
+    str | None, typer.Option("--attention", help="Attention kind: relu, softmax, relu-single, sra-softmax.")
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Checkpoint of the original authors (default: seeded weights)."),
+]
+Results = Annotated[Path, typer.Option("--results", help="Directory of the records.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Export anew even if the artifact is cached.")]
+
+
+def split(values: list[str] | None) -> list[str]:
+    """Flatten repeated and comma-separated values, in order and without doubles."""
+    parts = [part.strip() for value in values or [] for part in value.split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
