@@ -1,0 +1,57 @@
+"""What every test may need, and what happens to tests whose program is not on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+
+def _nvidia_gpu() -> bool:
+    return Path("/dev/nvidia0").exists()
+
+
+# marker: (is it here?, how to get it)
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "adb": (lambda: shutil.which("adb") is not None, "apt-get install adb"),
+    "sshd": (lambda: Path("/usr/sbin/sshd").exists(), "apt-get install openssh-server"),
+    "tflite": (lambda: find_spec("ai_edge_litert") is not None, "pip install -c constraints.txt '.[tflite]'"),
+    "rtx": (lambda: find_spec("tensorrt_rtx") is not None, "pip install -c constraints.txt '.[rtx]'"),
+    "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
+}
+_deselected: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect tests whose program is absent, unless VITBENCH_REQUIRE names it."""
+    required = {name for name in os.environ.get("VITBENCH_REQUIRE", "").split(",") if name}
+    if unknown := required - set(NEEDS):
+        raise pytest.UsageError(f"VITBENCH_REQUIRE names {sorted(unknown)}; known are {sorted(NEEDS)}")
+    if absent := sorted(name for name in required if not NEEDS[name][0]()):
+        advice = "; ".join(f"{name}: {NEEDS[name][1]}" for name in absent)
+        raise pytest.UsageError(f"VITBENCH_REQUIRE names what is not here ({advice})")
+    kept, dropped = [], []
+    for item in items:
+        missing = [name for name, (here, _) in NEEDS.items() if item.get_closest_marker(name) and not here()]
+        (dropped if missing else kept).append(item)
+        for name in missing:
+            _deselected[name] = _deselected.get(name, 0) + 1
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests did not run for want of what, and how to get it."""
+    for name, count in _deselected.items():
+        terminalreporter.write_line(f"{count} tests need {name}: {NEEDS[name][1]}")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's cache out of the tests; artifacts are shared within one test session."""
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
