@@ -1,0 +1,200 @@
+"""Convolutional building blocks of EfficientViT. Submodule names are those of the official checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+Activation = Callable[[], nn.Module] | None
+
+
+def hardswish() -> nn.Module:
+    """Activation of the B networks."""
+    return nn.Hardswish()
+
+
+def tanh_gelu() -> nn.Module:
+    """Activation of the L networks: GELU in its tanh approximation."""
+    return nn.GELU(approximate="tanh")
+
+
+class ConvLayer(nn.Module):
+    """Convolution with 'same' padding, then BatchNorm and an activation where asked for.
+
+    Args:
+        norm_eps: epsilon of the BatchNorm; None for no norm.
+        act: builds the activation; None for none.
+    """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        bias: bool = False,
+        norm_eps: float | None,
+        act: Activation = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=bias)
+        self.norm = None if norm_eps is None else nn.BatchNorm2d(cout, eps=norm_eps)
+        self.act = None if act is None else act()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, cin, H, W) to (N, cout, ceil(H/stride), ceil(W/stride))."""
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.act is None else self.act(x)
+
+    def fold_(self) -> None:
+        """Merge the BatchNorm into the convolution, in place; arithmetic in float64.
+
+        w' = w g, b' = beta + (b - mean) g with g = gamma / sqrt(var + eps).
+        """
+        if self.norm is None:
+            return
+        conv, norm = self.conv, self.norm
+        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        bias = 0.0 if conv.bias is None else conv.bias.double()
+        shifted = norm.bias.double() + (bias - norm.running_mean.double()) * gain
+        weight = conv.weight.double() * gain.view(-1, 1, 1, 1)
+        dtype = conv.weight.dtype
+        conv.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+        conv.bias = nn.Parameter(shifted.to(dtype), requires_grad=False)
+        self.norm = None
+
+
+class LinearLayer(nn.Module):
+    """Linear layer, then LayerNorm and an activation where asked for (arguments as `ConvLayer`)."""
+
+    def __init__(
+        self, cin: int, cout: int, *, bias: bool, norm_eps: float | None = None, act: Activation = None
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(cin, cout, bias=bias)
+        self.norm = None if norm_eps is None else nn.LayerNorm(cout, eps=norm_eps)
+        self.act = None if act is None else act()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, cin) to (N, cout)."""
+        x = self.linear(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.act is None else self.act(x)
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over the pixels: (N, C, H, W) to (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+class DSConv(nn.Module):
+    """Depthwise 3x3 with activation, then pointwise without."""
+
+    def __init__(self, cin: int, cout: int, *, norm_eps: float, act: Activation) -> None:
+        super().__init__()
+        self.depth_conv = ConvLayer(cin, cin, 3, groups=cin, norm_eps=norm_eps, act=act)
+        self.point_conv = ConvLayer(cin, cout, norm_eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point_conv(self.depth_conv(x))
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: 1x1 expansion, depthwise 3x3, 1x1 projection.
+
+    With `fewer_norm` the first two convolutions have a bias instead of a norm.
+    """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        stride: int = 1,
+        *,
+        expand: int,
+        fewer_norm: bool = False,
+        norm_eps: float,
+        act: Activation,
+    ) -> None:
+        super().__init__()
+        mid = cin * expand
+        inner_eps = None if fewer_norm else norm_eps
+        self.inverted_conv = ConvLayer(cin, mid, bias=fewer_norm, norm_eps=inner_eps, act=act)
+        self.depth_conv = ConvLayer(
+            mid, mid, 3, stride, groups=mid, bias=fewer_norm, norm_eps=inner_eps, act=act
+        )
+        self.point_conv = ConvLayer(mid, cout, norm_eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point_conv(self.depth_conv(self.inverted_conv(x)))
+
+
+class FusedMBConv(nn.Module):
+    """Dense 3x3 expansion, then 1x1 projection. `fewer_norm` as in `MBConv`."""
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        stride: int = 1,
+        *,
+        expand: int,
+        fewer_norm: bool = False,
+        norm_eps: float,
+        act: Activation,
+    ) -> None:
+        super().__init__()
+        mid = cin * expand
+        inner_eps = None if fewer_norm else norm_eps
+        self.spatial_conv = ConvLayer(cin, mid, 3, stride, bias=fewer_norm, norm_eps=inner_eps, act=act)
+        self.point_conv = ConvLayer(mid, cout, norm_eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point_conv(self.spatial_conv(x))
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions, the first with activation."""
+
+    def __init__(self, cin: int, cout: int, *, norm_eps: float, act: Activation) -> None:
+        super().__init__()
+        self.conv1 = ConvLayer(cin, cin, 3, norm_eps=norm_eps, act=act)
+        self.conv2 = ConvLayer(cin, cout, 3, norm_eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(self.conv1(x))
+
+
+class Branch(nn.Module):
+    """A block under the name `main`, with the identity added when `residual`."""
+
+    def __init__(self, main: nn.Module, *, residual: bool) -> None:
+        super().__init__()
+        self.main = main
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.main(x)
+        return x + y if self.residual else y
+
+
+class Chain(nn.Module):
+    """Blocks one after another, under the name `op_list`."""
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.op_list = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.op_list:
+            x = block(x)
+        return x

@@ -1,0 +1,124 @@
+"""Weights of the original authors: reading a checkpoint, and loading it by key."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vitbench.errors import UsageError
+
+LISTED = 8
+
+
+def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """Read the state dict of a PyTorch checkpoint without running any code in it.
+
+    A state dict that stands under the key `state_dict` is unwrapped.
+
+    Raises:
+        UsageError: the file cannot be read, is truncated, or holds no mapping of names to tensors.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise UsageError(f"weights file {path} is empty", "download or copy it again")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read weights file {path}: {error.strerror or error}",
+            "check the path and its permissions",
+        ) from error
+    except pickle.UnpicklingError as error:
+        raise UsageError(
+            f"weights file {path} is not a PyTorch checkpoint of tensors",
+            "give a state dict saved by torch.save; files that hold other objects are refused for safety",
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise UsageError(
+            f"weights file {path} is truncated or not a PyTorch checkpoint", "download or copy it again"
+        ) from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(key, str) and torch.is_tensor(value) for key, value in content.items())
+    ):
+        raise UsageError(
+            f"weights file {path} holds no state dict",
+            "it must map names to tensors, at the top or under the key `state_dict`",
+        )
+    return dict(content)
+
+
+def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> None:
+    """Copy weights under the keys of the official checkpoint into a network in train form, in place.
+
+    Values are tensors or arrays, cast to the parameter's type. `num_batches_tracked` may be absent: inference
+    does not use it. A backbone also takes the checkpoint of a whole network, from which it reads the
+    keys under `backbone.`. Nothing is copied when anything does not fit.
+
+    Raises:
+        UsageError: keys that are missing, unexpected, or of another shape; each is named.
+    """
+    own = module.state_dict(keep_vars=True)
+    given = _of_backbone(own, mapping)
+    arrays = {key: _as_tensor(key, value) for key, value in given.items()}
+    missing = [key for key in own if key not in arrays and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in arrays if key not in own]
+    misshapen = [
+        f"{key} ({_shape(arrays[key])}, not {_shape(own[key])})"
+        for key in own
+        if key in arrays and arrays[key].shape != own[key].shape
+    ]
+    problems = [
+        f"{len(keys)} {label}: {_listed(keys)}"
+        for label, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
+        if keys
+    ]
+    if problems:
+        raise UsageError(
+            f"the weights do not fit the network; {'; '.join(problems)}",
+            "check that the checkpoint is of this variant, and that the network is in train form",
+        )
+    with torch.no_grad():
+        for key, value in arrays.items():
+            own[key].data.copy_(value)
+
+
+def _of_backbone(own: Mapping[str, Any], mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The backbone's part of a whole network's checkpoint, where the network is a backbone."""
+    prefix = "backbone."
+    if any(key.startswith(prefix) for key in own):
+        return mapping
+    part = {key.removeprefix(prefix): value for key, value in mapping.items() if key.startswith(prefix)}
+    return part or mapping
+
+
+def _as_tensor(key: str, value: Any) -> torch.Tensor:
+    """A tensor of a mapping's value."""
+    if torch.is_tensor(value):
+        return value.detach()
+    try:
+        return torch.from_numpy(np.array(value))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"weights entry {key} is neither a tensor nor an array of numbers", "give tensors or numpy arrays"
+        ) from error
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _listed(keys: Iterable[str]) -> str:
+    """The first keys by name, and how many more there are."""
+    keys = list(keys)
+    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return ", ".join(keys[:LISTED]) + more
