@@ -48,7 +48,7 @@ class LoadInfo:
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """Iterations in nanoseconds, in the order they ran; `elapsed_ns` is the whole loop on the agent's clock."""
+    """Iterations in nanoseconds, in the order they ran; `elapsed_ns`: the whole loop on the agent's clock."""
 
     total_ns: tuple[int, ...]
     h2d_ns: tuple[int, ...]
@@ -92,7 +92,7 @@ class AgentSession:
         if kind is None:
             self.close()
         else:
-            self._channel.kill()
+            self.kill()
 
     @property
     def pid(self) -> int:
@@ -182,6 +182,10 @@ class AgentSession:
     def close(self) -> None:
         """End the agent. Safe to call twice, and after it died."""
         self._channel.close()
+
+    def kill(self) -> None:
+        """End the agent at once, whatever it is doing. Safe to call twice."""
+        self._channel.kill()
 
     def _iterate(self, op: str, n: int) -> SampleBatch:
         per_iteration_s = UNSEEN_ITERATION_S if self._slowest_s is None else SEEN_MARGIN * self._slowest_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -33,7 +34,9 @@ class Channel:
     """
 
     def __init__(self, process: subprocess.Popen[bytes], label: str) -> None:
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self.label = label
         self._process = process
         self._stdin: IO[bytes] = process.stdin
@@ -84,12 +87,10 @@ class Channel:
     def close(self) -> None:
         """Say bye and wait for the end; kill an agent that is busy or does not end. Never raises."""
         if self._idle and self._process.poll() is None:
-            try:
+            with contextlib.suppress(VitbenchError, OSError, subprocess.TimeoutExpired):
                 self.request({"op": "bye"}, EXIT_TIMEOUT_S)
                 self._stdin.close()
                 self._process.wait(EXIT_TIMEOUT_S)
-            except (VitbenchError, OSError, subprocess.TimeoutExpired):
-                pass
         self.kill()
 
     def kill(self) -> None:
@@ -103,11 +104,9 @@ class Channel:
             self._process.wait()
         self._drain.join(EXIT_TIMEOUT_S)
         for pipe in (self._stdin, self._process.stdout, self._process.stderr):
-            try:
+            with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-            except OSError:
-                continue
 
     def _send(self, message: Mapping[str, Any], op: str) -> None:
         try:
@@ -137,10 +136,8 @@ class Channel:
 
     def _death(self, op: str) -> VitbenchError:
         """The error for an agent that ended before it answered `op`."""
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(EXIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
         return ToolError(
             f"{self.label} {describe_exit(self._process.returncode)} during `{op}`",
@@ -154,7 +151,7 @@ class Channel:
 
 
 def describe_exit(returncode: int) -> str:
-    """How a process ended, from its return code: "exited with code 3", "was killed by signal 11 (SIGSEGV)"."""
+    """How a process ended: "exited with code 3", "was killed by signal 11 (SIGSEGV)"."""
     if returncode >= 0:
         return f"exited with code {returncode}"
     try:

@@ -1,0 +1,221 @@
+"""The protocol: one JSON object per line in, one per line out.
+
+    hello                                     who is there
+    load {runtime, model, options, inputs}    load a model and the inputs that will be timed
+    warm {n} | measure {n}                    time n iterations; one code path
+    outputs {inputs, out_dir}                 run once on each set of inputs, untimed, into files
+    probe {root?} | processes {root?}         witnesses; CPU time of every other process
+    describe {root?}                          static facts of the machine
+    bye                                       end
+
+A reply is {"ok": true, ...} or {"ok": false, "error": {"kind": "usage" | "io" | "runtime", "message"}}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import sys
+import threading
+import traceback
+from typing import Any, BinaryIO, Callable, Dict, Optional, Tuple
+
+from . import AGENT_VERSION, backends, machine, probe
+from .errors import AgentError
+from .timing import time_iterations
+
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+MAX_ITERATIONS = 1000000
+
+
+class Agent:
+    """Serves requests; holds the one model that is loaded."""
+
+    def __init__(self) -> None:
+        self._backend: Optional[backends.Backend] = None
+        self._operations: Dict[str, Callable[[Dict[str, Any]], Dict[str, Any]]] = {
+            "hello": self._hello,
+            "load": self._load,
+            "warm": self._iterate,
+            "measure": self._iterate,
+            "outputs": self._outputs,
+            "probe": self._probe,
+            "processes": self._processes,
+            "describe": self._describe,
+            "bye": self._bye,
+        }
+        self.ended = False
+
+    def serve(self, line: bytes) -> Dict[str, Any]:
+        """The reply to one line. Never raises."""
+        try:
+            request = _parse(line)
+            operation = self._operations.get(request["op"])
+            if operation is None:
+                raise AgentError("usage", f"unknown operation {request['op']!r}")
+            return dict(operation(request), ok=True)
+        except AgentError as error:
+            return {"ok": False, "error": {"kind": error.kind, "message": error.message}}
+        except Exception as error:
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
+            return {"ok": False, "error": {"kind": "runtime", "message": message}}
+
+    def _hello(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        return {
+            "agent_version": AGENT_VERSION,
+            "python": platform.python_version(),
+            "pid": os.getpid(),
+            "runtimes": _runtimes(),
+        }
+
+    def _load(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        if self._backend is not None:
+            raise AgentError("usage", "a model is loaded already; a process measures one")
+        options = request.get("options", {})
+        if not isinstance(options, dict):
+            raise AgentError("usage", "options must be an object")
+        _set_affinity(options.get("affinity"))
+        runtime, model = str(request.get("runtime")), request.get("model")
+        self._backend = backends.load(runtime, model, options, request.get("inputs", []))
+        return self._backend.info()
+
+    def _iterate(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        n = request.get("n")
+        if type(n) is not int or not 1 <= n <= MAX_ITERATIONS:
+            raise AgentError("usage", f"n must be an integer from 1 to {MAX_ITERATIONS}")
+        backend = self._loaded()
+        stages = backend.stages()
+        backend.iterate(request["op"], n)
+        return time_iterations(stages, n, backend.clock)
+
+    def _outputs(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        inputs, out_dir = request.get("inputs"), request.get("out_dir")
+        if not isinstance(inputs, list) or not isinstance(out_dir, str):
+            raise AgentError("usage", "outputs needs a list of inputs and an out_dir")
+        return {"outputs": self._loaded().outputs(inputs, out_dir)}
+
+    def _probe(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        readings = self._backend.readings() if self._backend else None
+        return {"readings": probe.read(_root(request)) if readings is None else readings}
+
+    def _processes(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        simulated = self._backend is not None and self._backend.readings() is not None
+        return {"processes": [] if simulated else probe.processes(_root(request))}
+
+    def _describe(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        facts = self._backend.facts() if self._backend else None
+        return {"facts": machine.describe(_root(request)) if facts is None else facts}
+
+    def _bye(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        self.ended = True
+        return {}
+
+    def _loaded(self) -> backends.Backend:
+        if self._backend is None:
+            raise AgentError("usage", "no model is loaded")
+        return self._backend
+
+
+def main() -> int:
+    """Serve requests until `bye`, the end of stdin, or the end of whoever reads the replies."""
+    requests, replies = _take_pipes()
+    _end_with_reader(replies)
+    agent = Agent()
+    while not agent.ended:
+        line = requests.readline(MAX_REQUEST_BYTES)
+        if not line:
+            break
+        whole = line.endswith(b"\n") or len(line) < MAX_REQUEST_BYTES
+        reply = agent.serve(line) if whole else _refuse_rest(requests)
+        try:
+            _write(replies, json.dumps(reply).encode() + b"\n")
+        except BrokenPipeError:
+            break
+    return 0
+
+
+def _take_pipes() -> Tuple[BinaryIO, int]:
+    """Keep stdin and stdout for the protocol alone.
+
+    Whatever a runtime prints goes to stderr, and it reads nothing.
+    """
+    sys.stdout.flush()
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _end_with_reader(replies: int) -> None:
+    """End this process at once when nobody can read its replies any more, even in the middle of a request.
+
+    The thread sleeps in the kernel until then and takes no time from a measurement. (A parent-death signal
+    would also come when only the thread that started this process ends, and not at all over a network.)
+    """
+
+    def watch() -> None:
+        poller = select.poll()
+        poller.register(replies, 0)
+        poller.poll()
+        os._exit(0)
+
+    if not os.isatty(replies):
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _parse(line: bytes) -> Dict[str, Any]:
+    try:
+        request = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise AgentError("usage", "a request must be one JSON object a line") from None
+    if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+        raise AgentError("usage", "a request must be a JSON object with an 'op'")
+    return request
+
+
+def _refuse_rest(requests: BinaryIO) -> Dict[str, Any]:
+    """Skip the rest of a line that is over the limit."""
+    while True:
+        rest = requests.readline(MAX_REQUEST_BYTES)
+        if not rest or rest.endswith(b"\n"):
+            message = f"a request must be one line of at most {MAX_REQUEST_BYTES} bytes"
+            return {"ok": False, "error": {"kind": "usage", "message": message}}
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _root(request: Dict[str, Any]) -> str:
+    return str(request.get("root", "/"))
+
+
+def _set_affinity(cpus: Any) -> None:
+    """Keep this process, and every thread it starts from now on, on the given CPUs."""
+    if cpus is None:
+        return
+    try:
+        os.sched_setaffinity(0, cpus)
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        raise AgentError("usage", f"cannot keep to CPUs {cpus}: {error}") from None
+
+
+def _runtimes() -> Dict[str, str]:
+    """Version of each runtime that is installed here, without importing it."""
+    from importlib import metadata
+
+    found = {"sim": AGENT_VERSION}
+    for name in ("onnxruntime", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

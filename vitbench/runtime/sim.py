@@ -1,0 +1,47 @@
+"""A scripted device: no network runs, and time is simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from vitbench.errors import UsageError
+from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
+
+
+class SimRuntime(Runtime):
+    """Latencies, heat and failures as the target's `[sim]` table says."""
+
+    name: ClassVar[str] = "sim"
+    artifact_format: ClassVar[str | None] = None
+
+    def version(self) -> str:
+        """Version of the script language."""
+        return "1"
+
+    def load_options(
+        self,
+        *,
+        threads: int | None = None,
+        affinity: tuple[int, ...] | None = None,
+        block: int = 0,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """The script, and what chooses its random numbers: block and model. Threads change nothing."""
+        check_options(self.target, {})
+        if self.target.sim is None:
+            raise UsageError(
+                f"target '{self.target.name}' has runtime sim but no script",
+                "add a [sim] table with latency_ms",
+            )
+        return {"script": self.target.sim.model_dump(), "block": block, "model": model}
+
+    def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
+        """Copies are part of the script and timed."""
+        return {
+            "transfers": "timed",
+            "zero_copy": False,
+            "spin_wait": False,
+            "cuda_graph": False,
+            "streams": 1,
+        }

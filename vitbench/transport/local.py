@@ -1,0 +1,102 @@
+"""This machine, reached as if it were another: files, programs, and agents in processes of their own."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from vitbench.catalog.specs import TargetSpec
+from vitbench.errors import ToolError, UsageError
+from vitbench.transport.base import Completed, Transport
+from vitbench.transport.channel import Channel
+from vitbench.transport.zipapp import build_zipapp
+
+
+class LocalTransport(Transport):
+    """Files stay where they are; the agent runs under the Python that runs this."""
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, target: TargetSpec) -> None:
+        super().__init__(target)
+        self._directory = Path(tempfile.mkdtemp(prefix="vitbench-"))
+        self._agent: Path | None = None
+
+    def push(self, local: Path) -> str:
+        """Return the absolute path of a file or directory, which is there already."""
+        if not local.exists():
+            raise UsageError(f"no file {local}")
+        return str(local.resolve())
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file to `local`, whole or not at all."""
+        partial = local.with_name(f".{local.name}.partial")
+        try:
+            shutil.copyfile(remote, partial)
+            partial.replace(local)
+        except OSError as error:
+            raise UsageError(f"cannot copy {remote} to {local}: {error.strerror}") from None
+
+    def scratch(self) -> str:
+        """Path of a new, empty directory that ends with this transport."""
+        return tempfile.mkdtemp(dir=self._directory)
+
+    def execute(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        """Run a program, without a shell and without input."""
+        try:
+            done = subprocess.run(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout_s,
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"`{argv[0]}` did not end in {timeout_s:g} s") from None
+        except OSError as error:
+            raise ToolError(f"cannot run `{argv[0]}`: {error.strerror}") from None
+        out, err = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+        return Completed(done.returncode, out, err)
+
+    def start_agent(self, label: str) -> Channel:
+        """Start a fresh agent in a session of its own, so that Ctrl-C reaches only the host."""
+        if self._agent is None:
+            self._agent = build_zipapp(self._directory / "agent.pyz")
+        process = subprocess.Popen(
+            [sys.executable, *interpreter_flags(), str(self._agent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._directory,
+            start_new_session=True,
+        )
+        return self._open_channel(process, label)
+
+    def _open_channel(self, process: subprocess.Popen[bytes], label: str) -> Channel:
+        return Channel(process, label)
+
+    def describe(self) -> dict[str, str]:
+        """Transport and Python."""
+        return {"transport": self.name, "python": platform.python_version(), "executable": sys.executable}
+
+    def close(self) -> None:
+        """Remove the working directory."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def interpreter_flags() -> list[str]:
+    """Flags under which neither the environment nor the working directory changes what the agent imports.
+
+    The user's own site-packages stay out, unless this very process finds its packages there. A runtime that
+    crashes leaves the Python stack on stderr.
+    """
+    user_site = [] if site.ENABLE_USER_SITE and Path(site.getusersitepackages()).is_dir() else ["-s"]
+    return ["-E", "-P", *user_site, "-X", "faulthandler"]
