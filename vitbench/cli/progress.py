@@ -1,0 +1,48 @@
+"""One line on stderr that says what is going on; silent where stderr is not a terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from vitbench.measure.progress import CellProgress
+
+
+class TerminalProgress:
+    """Shows stages and the current estimate. Redrawn only when called, never by a thread of its own."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        self._console = Console(stderr=True)
+        self._text = Text
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def stage(self, cell: str, text: str) -> None:
+        """Say what is being done for a cell now."""
+        self._show(f"{cell}: {text}")
+
+    def measuring(self, cell: str, progress: CellProgress) -> None:
+        """Show the estimate so far."""
+        self._show(f"{cell}: {progress.line}")
+
+    def note(self, text: str) -> None:
+        """Leave a line that stays."""
+        self._console.print(self._text(text), soft_wrap=True)
+
+    def _show(self, line: str) -> None:
+        if self._live.is_started:
+            self._live.update(self._text(line, overflow="ellipsis", no_wrap=True), refresh=True)

@@ -1,0 +1,89 @@
+"""`vitbench run`: measure models on targets and record what was seen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vitbench.cli.options import Attention, Json, Model, NoCache, Resolution, Results, Target, Weights, split
+
+
+class Metric(StrEnum):
+    """What is timed."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+class Precision(StrEnum):
+    """Number format of the artifact."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+
+def run(
+    model: Model,
+    target: Target,
+    resolution: Resolution = None,
+    batch: Annotated[
+        list[str] | None, typer.Option("--batch", "-b", help="Batch sizes: 1,8,32, or auto with throughput.")
+    ] = None,
+    attention: Attention = None,
+    precision: Annotated[Precision | None, typer.Option(help="Number format (default: the target's).")] = None,
+    metric: Annotated[Metric, typer.Option(help="Latency of one request, or images per second.")] = Metric.LATENCY,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the runtime (default: the target's).")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Fresh processes per cell (default: 5).")] = None,
+    ci_width: Annotated[
+        str | None, typer.Option("--ci-width", help="Half-width of a block's 95 % interval (default: 1%).")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: 2 short blocks, never valid.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+    weights: Weights = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+    no_cache: NoCache = False,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="Exit 0 instead of 3 when a cell is not valid.")
+    ] = False,
+) -> None:
+    """Measure models on targets: export, check, measure, record, table.
+
+    Several models, targets, resolutions and batches make a matrix. Data goes to stdout, the rest to stderr.
+
+    Examples:
+
+      vitbench run --model effvit-b2 --target cpu
+
+      vitbench run -m effvit-b1,effvit-b1+softmax -t cpu --resolution 224,512 --quick
+
+      vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
+    """
+    from vitbench import pipeline
+    from vitbench.request import parse_request
+    from vitbench.cli.progress import TerminalProgress
+    from vitbench.report import render_records
+
+    request = parse_request(
+        models=split(model),
+        targets=split(target),
+        resolutions=split(resolution),
+        batches=split(batch),
+        attention=attention,
+        precision=precision,
+        metric=metric.value,
+        threads=threads,
+        blocks=blocks,
+        ci_width=ci_width,
+        quick=quick,
+        seed=seed,
+        weights=weights,
+        no_cache=no_cache,
+    )
+    with TerminalProgress() as progress:
+        outcome = pipeline.run(request, results, progress)
+    typer.echo(render_records(outcome.records, "json" if as_json else "table"), nl=False)
+    raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))

@@ -1,0 +1,151 @@
+"""What a `run` asks for: options as text to a checked matrix of cells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Literal, cast
+
+from vitbench import catalog
+from vitbench.catalog import ModelSpec, TargetSpec, Workload
+from vitbench.errors import UsageError
+from vitbench.measure.plan import make_plan
+from vitbench.records.schema import Plan
+
+Metric = Literal["latency", "throughput"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One workload on one target."""
+
+    workload: Workload
+    target: TargetSpec
+
+    @property
+    def label(self) -> str:
+        """`effvit-b2:224x224 on cpu`."""
+        return f"{self.workload.label} on {self.target.name}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A matrix of cells and how each is measured.
+
+    `auto_batch`: each cell's batch is where a doubling search starts, instead of the batch itself.
+    """
+
+    cells: tuple[Cell, ...]
+    plan: Plan
+    metric: Metric
+    threads: int | None
+    weights_file: Path | None
+    no_cache: bool
+    auto_batch: bool = False
+
+
+def parse_request(
+    *,
+    models: Sequence[str],
+    targets: Sequence[str],
+    resolutions: Sequence[str] = (),
+    batches: Sequence[str] = (),
+    attention: str | None = None,
+    precision: str | None = None,
+    metric: Metric = "latency",
+    threads: int | None = None,
+    blocks: int | None = None,
+    ci_width: str | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    weights: Path | None = None,
+    no_cache: bool = False,
+) -> Request:
+    """Check every option before anything is built.
+
+    Args:
+        models, targets: names; see `catalog.resolve_model` and `catalog.resolve_target`.
+        resolutions: `224` or `512x1024`; the published one when empty.
+        batches: positive integers, or `auto` alone with `metric="throughput"`; 1 when empty.
+        ci_width: half-width of a block's 95 % interval, `1%` or `0.01`.
+        seed: of the weights (those of `weights` when given) and of everything drawn.
+
+    Raises:
+        UsageError: the first option that does not fit.
+    """
+    if not models:
+        raise UsageError("no model named", "add --model NAME; `vitbench models` lists them")
+    if not targets:
+        raise UsageError("no target named", "add --target NAME; `vitbench targets` lists them")
+    sizes = [catalog.parse_resolution(text) for text in resolutions] or [None]
+    auto = list(batches) == ["auto"]
+    if auto and metric != "throughput":
+        raise UsageError("--batch auto searches for the best throughput", "add --metric throughput, or name batches")
+    batch_sizes = [1] if auto or not batches else [_batch(text) for text in batches]
+    target_specs = [catalog.resolve_target(name) for name in targets]
+    model_specs = [
+        catalog.resolve_model(name, resolution=size, attention=attention)
+        for name, size in product(models, sizes)
+    ]
+    source = f"sha256:{_sha256(weights)}" if weights else f"seeded:{seed}"
+    cells = [
+        Cell(_workload(model, batch, precision, source, target), target)
+        for model, batch, target in product(model_specs, batch_sizes, target_specs)
+    ]
+    return Request(
+        cells=tuple(cells),
+        plan=make_plan(
+            "quick" if quick else "full",
+            blocks=blocks,
+            ci_width=parse_ratio(ci_width) if ci_width is not None else None,
+            seed=seed,
+        ),
+        metric=metric,
+        threads=threads,
+        weights_file=weights,
+        no_cache=no_cache,
+        auto_batch=auto,
+    )
+
+
+def _workload(model: ModelSpec, batch: int, precision: str | None, weights: str, target: TargetSpec) -> Workload:
+    chosen = cast(Literal["fp32", "fp16"], precision or target.precision)
+    if target.runtime == "onnxruntime" and chosen == "fp16":
+        raise UsageError(
+            f"{target.name} runs fp16 graphs in fp32 (ONNX Runtime on a CPU), so an fp16 figure would mean nothing",
+            "drop --precision fp16",
+        )
+    return Workload(model=model, batch=batch, precision=chosen, weights=weights)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read weights {path}: {error.strerror}") from error
+
+
+def _batch(text: str) -> int:
+    try:
+        batch = int(text)
+    except ValueError:
+        batch = 0
+    if batch < 1:
+        raise UsageError(f"batch '{text}' is not a positive integer", "write --batch 1,8,32")
+    return batch
+
+
+def parse_ratio(text: str) -> float:
+    """Read `1%` or `0.01` as a fraction.
+
+    Raises:
+        UsageError: not a number.
+    """
+    try:
+        return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise UsageError(f"'{text}' is not a width", "write it as 1% or 0.01") from None
