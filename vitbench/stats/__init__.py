@@ -1,0 +1,1 @@
+"""Pure functions over numbers: intervals, tails, robust estimates. No files, no clocks, no torch."""
