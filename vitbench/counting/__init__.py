@@ -1,0 +1,19 @@
+"""Exact parameters, MACs and memory traffic, by two counters that must agree."""
+
+from __future__ import annotations
+
+from vitbench.counting.errors import UnsupportedOperators
+from vitbench.counting.graph import OnnxCounts, count_onnx
+from vitbench.counting.model import ModelCounts, count_model
+from vitbench.counting.module import LayerCount, ModuleCounts, count_module
+
+__all__ = [
+    "LayerCount",
+    "ModelCounts",
+    "ModuleCounts",
+    "OnnxCounts",
+    "UnsupportedOperators",
+    "count_model",
+    "count_module",
+    "count_onnx",
+]

@@ -13,7 +13,7 @@ from torch import nn
 
 from vitbench.errors import UsageError
 
-LISTED = 8
+LISTED = 20
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:

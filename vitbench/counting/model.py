@@ -1,0 +1,87 @@
+"""Count a model of the catalog without building it in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vitbench import zoo
+from vitbench.catalog.specs import ModelSpec
+from vitbench.counting.module import ModuleCounts, count_module
+from vitbench.errors import UsageError
+from vitbench.zoo.deploy import to_deploy
+
+ADDRESSABLE_BYTES = 2**46
+
+
+@dataclass(frozen=True)
+class ModelCounts:
+    """Exact counts of one inference.
+
+    `params`, `macs`, `macs_attention` are of the reference architecture (train form, textbook formulation);
+    `params_deploy` of the inference form. `macs_artifact`, `bytes_read`, `bytes_written` and
+    `peak_activation_bytes` are of the form that runs, in the formulation `formulation`.
+    """
+
+    params: int
+    params_deploy: int
+    macs: int
+    macs_attention: int
+    macs_artifact: int
+    bytes_read: int
+    bytes_written: int
+    peak_activation_bytes: int
+    formulation: dict[str, str]
+
+
+def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
+    """Count a model at its resolution; takes no memory for weights or activations.
+
+    Args:
+        batch: images in one inference.
+
+    Raises:
+        UsageError: the resolution is so large that its tensors cannot be addressed.
+        UnsupportedOperators: the model dispatches an operator without a known cost.
+    """
+    shape = (batch, 3, *spec.resolution)
+    with torch.device("meta"):
+        reference = zoo.create(spec)
+    for attention in zoo.attentions(reference):
+        attention.formulation = attention.formulations[0]
+    deployed = to_deploy(reference)
+    running = deployed if spec.form == "deploy" else reference
+    textbook = _count(reference, shape, spec)
+    artifact = _count(running, shape, spec)
+    return ModelCounts(
+        params=textbook.params,
+        params_deploy=sum(parameter.numel() for parameter in deployed.parameters()),
+        macs=textbook.macs,
+        macs_attention=textbook.macs_attention,
+        macs_artifact=artifact.macs,
+        bytes_read=artifact.bytes_read,
+        bytes_written=artifact.bytes_written,
+        peak_activation_bytes=artifact.peak_activation_bytes,
+        formulation=zoo.formulations(running),
+    )
+
+
+def _count(module: nn.Module, shape: tuple[int, int, int, int], spec: ModelSpec) -> ModuleCounts:
+    """Count, with sizes beyond 64 bits as a plain refusal."""
+    batch, channels, height, width = shape
+    input_bytes = 4 * batch * channels * height * width
+    too_large = UsageError(
+        f"{spec.name} at {height}x{width} with batch {batch} is too large to address: "
+        f"its input alone is {input_bytes / 2**30:.3g} GiB",
+        "give a smaller --resolution or --batch",
+    )
+    if input_bytes > ADDRESSABLE_BYTES:
+        raise too_large
+    try:
+        return count_module(module, shape)
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            raise too_large from error
+        raise

@@ -1,0 +1,190 @@
+"""Count a module by watching the operators it dispatches on the meta device."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vitbench.counting.errors import UnsupportedOperators
+from vitbench.counting.operators import MACS, ZERO
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """One operator call: the module it ran in, its MACs, and the bytes it reads and writes.
+
+    A view moves no bytes. `macs_attention` is the part in products of two activations.
+    """
+
+    name: str
+    operator: str
+    macs: int
+    macs_attention: int
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True)
+class ModuleCounts:
+    """Sums over the layers. `peak_activation_bytes` is the most that tensors other than parameters held."""
+
+    params: int
+    macs: int
+    macs_attention: int
+    bytes_read: int
+    bytes_written: int
+    peak_activation_bytes: int
+    layers: tuple[LayerCount, ...]
+
+
+def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
+    """Count one inference of a module.
+
+    No arithmetic is done and no memory taken, wherever the module's parameters are. MACs are those of
+    convolution, linear and matmul; a matmul is attention when neither operand is a parameter or buffer
+    (or a view of one). Bytes are every tensor that an operator reads or writes, as if there were no cache.
+
+    Args:
+        module: a network of one input.
+        input_shape: shape of the input, (N, 3, H, W).
+
+    Raises:
+        UnsupportedOperators: the module dispatches an operator without a known cost.
+    """
+    state = {
+        name: tensor.detach().to("meta")
+        for tensors in (module.named_parameters(), module.named_buffers())
+        for name, tensor in tensors
+    }
+    dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
+    counter = _Counter(state)
+    with torch.no_grad(), _scopes(module, counter.enter, counter.leave), counter:
+        functional_call(module, state, (torch.empty(tuple(input_shape), dtype=dtype, device="meta"),))
+    if counter.unknown:
+        raise UnsupportedOperators(counter.unknown, type(module).__name__)
+    layers = tuple(counter.layers)
+    return ModuleCounts(
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        macs=sum(layer.macs for layer in layers),
+        macs_attention=sum(layer.macs_attention for layer in layers),
+        bytes_read=sum(layer.bytes_read for layer in layers),
+        bytes_written=sum(layer.bytes_written for layer in layers),
+        peak_activation_bytes=counter.peak_bytes,
+        layers=layers,
+    )
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records every dispatched operator."""
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.layers: list[LayerCount] = []
+        self.unknown: set[str] = set()
+        self.peak_bytes = 0
+        self._live_bytes = 0
+        self._live: set[int] = set()
+        self._parameters = {_storage(tensor) for tensor in state.values()}
+        self._scope: list[str] = []
+
+    def enter(self, name: str) -> None:
+        self._scope.append(name)
+
+    def leave(self) -> None:
+        self._scope.pop()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        packet = func.overloadpacket
+        if packet not in MACS and packet not in ZERO:
+            self.unknown.add(str(packet))
+            return out
+        inputs = _tensors((args, kwargs))
+        outputs = _tensors(out)
+        for tensor in (*inputs, *outputs):
+            self._watch(tensor)
+        macs, attention = self._macs(packet, args, outputs)
+        moves = func._schema.is_mutable or not _is_view(inputs, outputs)
+        self.layers.append(
+            LayerCount(
+                name=self._scope[-1] if self._scope else "",
+                operator=str(packet),
+                macs=macs,
+                macs_attention=attention,
+                bytes_read=sum(map(_bytes, inputs)) if moves else 0,
+                bytes_written=sum(map(_bytes, outputs)) if moves else 0,
+            )
+        )
+        return out
+
+    def _macs(self, packet: Any, args: tuple[Any, ...], outputs: list[Tensor]) -> tuple[int, int]:
+        """MACs of the call, and the part that is attention."""
+        formula = MACS.get(packet)
+        if formula is None:
+            return 0, 0
+        macs = formula(args, outputs[0])
+        operands = getattr(formula, "operands", None)
+        if operands is None or any(_storage(args[at]) in self._parameters for at in operands):
+            return macs, 0
+        return macs, macs
+
+    def _watch(self, tensor: Tensor) -> None:
+        """Follow the life of a tensor's memory."""
+        storage = tensor.untyped_storage()
+        key = _storage(tensor)
+        if key in self._live or key in self._parameters:
+            return
+        size = storage.nbytes()
+        self._live.add(key)
+        self._live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self._live_bytes)
+        weakref.finalize(storage, self._release, key, size).atexit = False
+
+    def _release(self, key: int, size: int) -> None:
+        self._live.discard(key)
+        self._live_bytes -= size
+
+
+@contextmanager
+def _scopes(module: nn.Module, enter: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+    """Tell `enter` and `leave` which submodule runs."""
+    handles = []
+    for name, part in module.named_modules():
+        handles.append(part.register_forward_pre_hook(lambda *_, name=name: enter(name)))
+        handles.append(part.register_forward_hook(lambda *_: leave()))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _storage(tensor: Tensor) -> int:
+    """Identity of the memory behind a tensor; views share it."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _is_view(inputs: list[Tensor], outputs: list[Tensor]) -> bool:
+    """True where the outputs are memory of the inputs."""
+    memory = {_storage(tensor) for tensor in inputs}
+    return bool(outputs) and all(_storage(tensor) in memory for tensor in outputs)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Bytes behind a tensor; an expanded one holds less than its shape says."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
