@@ -5,11 +5,12 @@ Times inside blocks are integer nanoseconds; estimates are milliseconds.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
+ID_PATTERN = r"^\d{8}T\d{6}Z-[A-Za-z0-9+@._-]+-[0-9a-f]{8}$"
 
 Status = Literal["valid", "parity-failed", "unsteady", "inconclusive"]
 Transfers = Literal["timed", "measured-apart", "absent"]
@@ -62,7 +63,12 @@ class Protocol(Part):
 
 
 class Plan(Part):
-    """How much was sampled: the preset after every override."""
+    """How much was sampled: the preset after every override.
+
+    `ci_width` is the half-width at which a block may stop, as a fraction of its median. Caps win over minima.
+    A block whose iterations take more than `slow_iteration_s` follows the `slow_*` figures instead, and
+    `slow_cap_s` caps its warm-up and its timed part alike.
+    """
 
     preset: Literal["full", "pairs", "quick"]
     blocks: int
@@ -74,6 +80,12 @@ class Plan(Part):
     timed_min_s: float
     timed_max_iterations: int
     timed_cap_s: float
+    window: int = 20
+    slow_iteration_s: float = 0.15
+    slow_window: int = 3
+    slow_warmup_min_iterations: int = 9
+    slow_timed_min_iterations: int = 30
+    slow_cap_s: float = 120.0
     seed: int
 
 
@@ -117,7 +129,11 @@ class Parity(Part):
 
 
 class Probe(Part):
-    """Witnesses read beside a block. None where the machine does not tell ("unknown", never "ok")."""
+    """Witnesses read beside a block. None where the machine does not tell, and then listed in `unknown`.
+
+    `foreign_cpu` is how many CPUs other processes kept busy during the block: known only after it, as is
+    `throttled` on a machine that counts throttling events. Memory in units of 2**20 bytes.
+    """
 
     load1: float | None = None
     clock_mhz: float | None = None
@@ -138,8 +154,21 @@ class Samples(Part):
     d2h_ns: tuple[int, ...] = ()
 
 
+class Pause(Part):
+    """The timed part stood still while the screen was refreshed, then ran some iterations untimed."""
+
+    after_iterations: int
+    duration_ms: float
+    untimed_iterations: int
+
+
 class Block(Part):
-    """One fresh process: warm-up, then timed iterations."""
+    """One fresh process: warm-up, then timed iterations.
+
+    `duration_s` is on the device's clock, without loading. `ci_half_width` is that of the 95 % interval of
+    `median_ms`, as a fraction of it, over batches of `batch_iterations`; None under two batches. `invalid`
+    names the external witness against the block, and its samples are then in no estimate.
+    """
 
     index: int
     started_utc: str
@@ -153,6 +182,7 @@ class Block(Part):
     load_ms: float
     first_inference_ms: float
     peak_memory_mb: float | None
+    pauses: tuple[Pause, ...] = ()
     before: Probe
     after: Probe
     invalid: str | None = None
@@ -192,16 +222,17 @@ class Estimate(Part):
     within_process_only: bool
 
 
-class Record(Part):
-    """One run of one cell. `artifact` and `parity` are None for a scripted target: it runs no network."""
+class Header(Part):
+    """What is known of a run before its first block. `artifact` and `parity` are None for a scripted target.
+
+    `id` is the stem of the record's file name: see `vitbench.records.store.new_id`.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["run", "compare", "gate"] = "run"
-    id: str
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
     created_utc: str
     vitbench_version: str
-    status: Status
-    reasons: tuple[str, ...] = ()
     simulated: bool
     workload: WorkloadPart
     target: TargetPart
@@ -211,5 +242,12 @@ class Record(Part):
     artifact: ArtifactPart | None
     parity: Parity | None
     environment: dict[str, Any]
+
+
+class Record(Header):
+    """One run of one cell. `estimate` is None where no block could be used."""
+
+    status: Status
+    reasons: tuple[str, ...] = ()
     estimate: Estimate | None
     blocks: tuple[Block, ...]

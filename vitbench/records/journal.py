@@ -1,0 +1,202 @@
+"""The journal of a run in progress: its finished blocks outlive the process that measures them.
+
+One directory per run: `header.json`, one `block-NNN.json` for each finished block, and a `lock` that the
+running process holds. The kernel drops the lock when the process ends, however it ends, in whatever
+container or after whatever reboot: a journal whose lock can be taken belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vitbench.errors import UsageError
+from vitbench.records import document
+from vitbench.records.files import STALE_S, write_atomically
+from vitbench.records.schema import Block, Estimate, Header, Record
+from vitbench.records.store import Saved, Store
+
+HEADER = "header.json"
+LOCK = "lock"
+_NEW = ".new-"
+
+
+class Journal:
+    """The journal of one run; made by `Journal.start`.
+
+    `problem` says why a finished block could not be kept, None while all are.
+    """
+
+    def __init__(self, store: Store, directory: Path, lock: int) -> None:
+        self.problem: str | None = None
+        self._store = store
+        self._directory = directory
+        self._lock: int | None = lock
+
+    @classmethod
+    def start(cls, store: Store, header: Header) -> Journal:
+        """Open the journal of a run that begins now.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        final = store.running_dir / header.id
+        # Under its final name a journal is complete and locked from the first moment on.
+        draft = final.with_name(_NEW + header.id)
+        try:
+            draft.mkdir(parents=True)
+            lock = _open_lock(draft)
+            with contextlib.suppress(OSError):  # a file system without locks: see `_taken`
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_atomically(draft / HEADER, document.dump(header))
+            draft.rename(final)
+        except OSError as error:
+            raise UsageError(
+                f"cannot keep the journal of this run in `{store.running_dir}`: {error.strerror or error}",
+                "make room or give it write permission, or choose another place with --results",
+            ) from error
+        return cls(store, final, lock)
+
+    def add(self, block: Block) -> None:
+        """Keep a finished block, durably; one that cannot be kept does not stop the measurement."""
+        try:
+            write_atomically(self._directory / f"block-{block.index:03d}.json", document.dump(block))
+        except OSError as error:
+            self.problem = (
+                f"cannot keep block {block.index} in `{self._directory}`: {error.strerror or error}"
+            )
+
+    def finish(self, record: Record) -> Saved:
+        """Store the record of the whole run, then drop the journal."""
+        saved = self._store.save(record)
+        self.discard()
+        return saved
+
+    def discard(self) -> None:
+        """Drop the journal and all it keeps. Safe to call twice."""
+        if self._lock is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run whose process is gone.
+
+    `saved` tells where its record is, None where it had finished no block. `problem` says why the journal
+    could not be used, in which case it is left as it is.
+    """
+
+    id: str
+    blocks: int
+    planned: int
+    saved: Saved | None = None
+    problem: str | None = None
+
+
+Estimator = Callable[[Header, Sequence[Block]], Estimate | None]
+
+
+def abandoned(store: Store) -> list[Path]:
+    """List the journals of runs whose process is gone, without touching them."""
+    found = []
+    for directory in _journals(store):
+        with _taken(directory) as free:
+            if free:
+                found.append(directory)
+    return found
+
+
+def recover(store: Store, estimate: Estimator) -> list[Interrupted]:
+    """Turn the journals of runs whose process is gone into records, and drop them.
+
+    A record made so is `inconclusive`, with the reason "interrupted after k of n blocks". The journal of a
+    run that had finished no block is only dropped. Runs that are still going on are left alone.
+
+    Args:
+        store: where the runs were to be recorded.
+        estimate: what is to be concluded from the finished blocks of a run with this header.
+    """
+    _sweep(store)
+    found = []
+    for directory in _journals(store):
+        with _taken(directory) as free:
+            if free:
+                found.append(_salvage(store, directory, estimate))
+    return found
+
+
+def _salvage(store: Store, directory: Path, estimate: Estimator) -> Interrupted:
+    """Save what one abandoned journal keeps. Safe to repeat: the record's id is the journal's."""
+    try:
+        header = Header.model_validate_json((directory / HEADER).read_bytes())
+        blocks = [
+            Block.model_validate_json(path.read_bytes()) for path in sorted(directory.glob("block-*.json"))
+        ]
+    except (OSError, ValidationError) as error:
+        return Interrupted(directory.name, 0, 0, problem=f"cannot read `{directory}`: {_first_line(error)}")
+    saved = None
+    if blocks and not store.has(header.id):
+        record = Record(
+            **dict(header),
+            status="inconclusive",
+            reasons=(f"interrupted after {len(blocks)} of {header.plan.blocks} blocks",),
+            estimate=estimate(header, blocks),
+            blocks=tuple(blocks),
+        )
+        saved = store.save(record)
+    shutil.rmtree(directory, ignore_errors=True)
+    return Interrupted(header.id, len(blocks), header.plan.blocks, saved)
+
+
+def _journals(store: Store) -> list[Path]:
+    return sorted(path.parent for path in store.running_dir.glob(f"[!.]*/{HEADER}"))
+
+
+def _sweep(store: Store) -> None:
+    """Remove journals that were never begun: their process died before it could name them."""
+    for draft in store.running_dir.glob(_NEW + "*"):
+        try:
+            if time.time() - draft.stat().st_mtime > STALE_S:
+                shutil.rmtree(draft, ignore_errors=True)
+        except FileNotFoundError:
+            continue
+
+
+@contextlib.contextmanager
+def _taken(directory: Path) -> Iterator[bool]:
+    """Take the lock of a journal; False when its run is alive or somebody else has just dropped it.
+
+    Where the file system has no locks nobody can tell, and every journal counts as alive.
+    """
+    try:
+        lock = _open_lock(directory)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield (directory / HEADER).exists()
+    finally:
+        os.close(lock)
+
+
+def _open_lock(directory: Path) -> int:
+    return os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
