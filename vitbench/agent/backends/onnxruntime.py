@@ -89,21 +89,25 @@ class OnnxRuntimeBackend:
         """The device is this machine."""
 
     def _bind(self, feed: Dict[str, Any]) -> Stages:
-        binding = self._session.io_binding()
+        binding, session = self._session.io_binding(), self._session
         pairs = list(feed.items())
-        bind, session, kept = binding.bind_cpu_input, self._session, [None]
-        for value in session.get_outputs():
-            binding.bind_output(value.name)
+        names = [value.name for value in session.get_outputs()]
+        fetched: List[Any] = []
 
+        # The outputs are bound anew, so that each run allocates its own, as a plain `run` does: a program
+        # may keep them. `numpy()` then hands that memory over, where copy_outputs_to_cpu would copy it.
         def put() -> None:
             for name, array in pairs:
-                bind(name, array)
+                binding.bind_cpu_input(name, array)
+            binding.clear_binding_outputs()
+            for name in names:
+                binding.bind_output(name)
 
         def run() -> None:
             session.run_with_iobinding(binding)
 
         def fetch() -> None:
-            kept[0] = binding.copy_outputs_to_cpu()
+            fetched[:] = [value.numpy() for value in binding.get_outputs()]
 
         return put, run, fetch
 
