@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +49,6 @@ def relative_change(value: float, reference: float) -> float:
     return abs(value / reference - 1)
 
 
-def quartile3(values: Sequence[int] | Sequence[float]) -> float:
+def quartile3(values: ArrayLike) -> float:
     """Upper quartile, in the unit of the input."""
     return float(np.percentile(np.asarray(values, dtype=np.float64), 75))

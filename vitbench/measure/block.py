@@ -1,0 +1,229 @@
+"""Run one block through a session: warm-up, timed iterations, witnesses before and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+
+from vitbench.measure.plan import fitting_iterations, is_slow, timed_pace, warmup_pace
+from vitbench.measure.session import Batch, Readings, Session
+from vitbench.measure.stopping import Look, look, next_request
+from vitbench.measure.warmup import warmup_ended
+from vitbench.measure.witness import judge
+from vitbench.records.schema import Block, Pause, Plan, Samples
+from vitbench.stats.blocks import BlockInterval
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+UNTIMED_AFTER_PAUSE = 5
+# The screen is refreshed at most this often on the device's clock, so that untimed iterations stay few.
+REFRESH_S = 1.0
+REFRESH_ITERATIONS = 25
+
+
+@dataclass(frozen=True)
+class CellProgress:
+    """Where a cell stands. Times in ms.
+
+    Attributes:
+        block: number of the block at work, from 0; replaced blocks count.
+        blocks: how many the plan asks for.
+        phase: what the block is doing; `done` right after it.
+        iterations: of that phase.
+        median_ms: of the timed iterations so far, None before the first look.
+        ci_half_width: of its 95 % interval, as a fraction of it.
+        finished_ms: medians of the blocks that are finished and valid.
+    """
+
+    block: int
+    blocks: int
+    phase: Literal["opening", "cooling", "warm-up", "timed", "done"]
+    iterations: int = 0
+    median_ms: float | None = None
+    ci_half_width: float | None = None
+    finished_ms: tuple[float, ...] = ()
+
+
+Refresh = Callable[[CellProgress], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a block is told beside its session.
+
+    Attributes:
+        plan: how much to sample.
+        index: number of the block.
+        threads: threads of the runtime, to judge what other processes took.
+        clock_max_mhz: highest clock seen in this session before the block; None where unknown.
+        refresh: called between requests only, never while one is under way; None for no screen.
+        finished_ms: medians of the blocks before this one, for the screen.
+    """
+
+    plan: Plan
+    index: int
+    threads: int
+    clock_max_mhz: float | None = None
+    refresh: Refresh | None = None
+    finished_ms: tuple[float, ...] = ()
+
+
+@dataclass
+class _Series:
+    """Iterations of one phase, as they come in."""
+
+    total_ns: list[int] = field(default_factory=list)
+    h2d_ns: list[int] = field(default_factory=list)
+    compute_ns: list[int] = field(default_factory=list)
+    d2h_ns: list[int] = field(default_factory=list)
+    elapsed_ns: int = 0
+
+    def add(self, batch: Batch) -> None:
+        self.total_ns.extend(batch.total_ns)
+        self.h2d_ns.extend(batch.h2d_ns)
+        self.compute_ns.extend(batch.compute_ns)
+        self.d2h_ns.extend(batch.d2h_ns)
+        self.elapsed_ns += batch.elapsed_ns
+
+    @property
+    def elapsed_s(self) -> float:
+        return self.elapsed_ns / NS_PER_S
+
+    def recent_ns(self, n: int) -> float:
+        return float(np.median(self.total_ns[-n:]))
+
+    def samples(self) -> Samples:
+        return Samples(
+            total_ns=tuple(self.total_ns),
+            h2d_ns=tuple(self.h2d_ns),
+            compute_ns=tuple(self.compute_ns),
+            d2h_ns=tuple(self.d2h_ns),
+        )
+
+
+class _Screen:
+    """Decides when the screen may be refreshed, and times how long that took on this machine."""
+
+    def __init__(self, setting: Setting, phase: Literal["warm-up", "timed"]) -> None:
+        self._setting = setting
+        self._phase = phase
+        self._last_s = 0.0
+
+    def refresh(self, series: _Series, interval: BlockInterval | None) -> int | None:
+        """Refresh if it is time to; how long that took in ns, else None."""
+        wait_s = max(REFRESH_S, REFRESH_ITERATIONS * series.recent_ns(REFRESH_ITERATIONS) / NS_PER_S)
+        if self._setting.refresh is None or series.elapsed_s - self._last_s < wait_s:
+            return None
+        self._last_s = series.elapsed_s
+        begin = time.perf_counter_ns()
+        self._setting.refresh(
+            CellProgress(
+                block=self._setting.index,
+                blocks=self._setting.plan.blocks,
+                phase=self._phase,
+                iterations=len(series.total_ns),
+                median_ms=interval.median / NS_PER_MS if interval else None,
+                ci_half_width=interval.half_width if interval else None,
+                finished_ms=self._setting.finished_ms,
+            )
+        )
+        return time.perf_counter_ns() - begin
+
+
+@dataclass(frozen=True)
+class _Timed:
+    series: _Series
+    last: Look
+    pauses: tuple[Pause, ...]
+    untimed_ns: int
+
+
+def run_block(session: Session, before: Readings, setting: Setting) -> Block:
+    """Warm up until steady or capped, time until narrow or capped, and judge the witnesses.
+
+    Args:
+        session: a fresh process with its model loaded.
+        before: readings taken just before.
+        setting: the plan and what else the block must know.
+
+    Raises:
+        ToolError: the runtime or the agent died.
+        TargetUnreachable: the link was lost.
+    """
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    warmup, steady = _warm_up(session, setting)
+    timed = _time(session, setting, warmup.recent_ns(setting.plan.window))
+    after = session.probe()
+    testimony = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
+    interval = timed.last.interval
+    if interval is None:
+        raise RuntimeError("the stopping rule ended a block without a last look")
+    peak = after.get("peak_rss_bytes")
+    return Block(
+        index=setting.index,
+        started_utc=started,
+        duration_s=(warmup.elapsed_ns + timed.series.elapsed_ns + timed.untimed_ns) / NS_PER_S,
+        steady=steady,
+        warmup=warmup.samples(),
+        samples=timed.series.samples(),
+        batch_iterations=interval.batch,
+        median_ms=interval.median / NS_PER_MS,
+        ci_half_width=interval.half_width,
+        load_ms=session.loaded.load_ns / NS_PER_MS,
+        first_inference_ms=warmup.total_ns[0] / NS_PER_MS,
+        peak_memory_mb=None if peak is None else float(peak) / 2**20,
+        pauses=timed.pauses,
+        before=testimony.before,
+        after=testimony.after,
+        invalid=testimony.invalid,
+    )
+
+
+def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
+    """The warm-up and whether it became steady.
+
+    It begins with one iteration, then two: nothing is known yet of how long one takes.
+    """
+    plan, series, screen = setting.plan, _Series(), _Screen(setting, "warm-up")
+    series.add(session.warm(1))
+    while True:
+        iteration_ns = series.recent_ns(plan.window)
+        pace = warmup_pace(plan, slow=is_slow(plan, iteration_ns))
+        ended = warmup_ended(series.total_ns, series.elapsed_s, pace)
+        if ended is not None:
+            return series, ended
+        screen.refresh(series, None)
+        done = len(series.total_ns)
+        wanted = 2 if done == 1 else pace.window - done % pace.window
+        series.add(session.warm(fitting_iterations(pace, wanted, series.elapsed_s, iteration_ns / NS_PER_S)))
+
+
+def _time(session: Session, setting: Setting, iteration_ns: float) -> _Timed:
+    """The timed part. A refresh of the screen is recorded and followed by a few untimed iterations."""
+    plan, series, screen = setting.plan, _Series(), _Screen(setting, "timed")
+    pace = timed_pace(plan, slow=is_slow(plan, iteration_ns))
+    batch, interval, untimed_ns = pace.window, None, 0
+    pauses: list[Pause] = []
+    while True:
+        done = len(series.total_ns)
+        iteration_s = (series.elapsed_ns / done if done else iteration_ns) / NS_PER_S
+        series.add(session.measure(next_request(done, series.elapsed_s, iteration_s, batch, pace)))
+        seen = look(series.total_ns, series.elapsed_s, batch, plan.ci_width, pace)
+        if seen.stop is not None:
+            return _Timed(series, seen, tuple(pauses), untimed_ns)
+        batch, interval = seen.batch, seen.interval or interval
+        paused_ns = screen.refresh(series, interval)
+        if paused_ns is not None:
+            untimed_ns += session.warm(UNTIMED_AFTER_PAUSE).elapsed_ns
+            pauses.append(
+                Pause(
+                    after_iterations=len(series.total_ns),
+                    duration_ms=paused_ns / NS_PER_MS,
+                    untimed_iterations=UNTIMED_AFTER_PAUSE,
+                )
+            )

@@ -1,0 +1,122 @@
+"""How much is sampled: the presets, and the figures one block follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from vitbench.errors import UsageError
+from vitbench.records.schema import Plan
+
+Preset = Literal["full", "pairs", "quick"]
+
+MAX_BLOCKS = 1000
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "full": {
+        "blocks": 5,
+        "warmup_min_iterations": 30,
+        "warmup_min_s": 0.5,
+        "warmup_cap_s": 30.0,
+        "timed_min_iterations": 200,
+        "timed_min_s": 2.0,
+        "timed_cap_s": 30.0,
+    },
+    "pairs": {
+        "blocks": 20,
+        "warmup_min_iterations": 0,
+        "warmup_min_s": 0.0,
+        "warmup_cap_s": 2.0,
+        "timed_min_iterations": 100,
+        "timed_min_s": 0.5,
+        "timed_cap_s": 2.0,
+    },
+    "quick": {
+        "blocks": 2,
+        "warmup_min_iterations": 3,
+        "warmup_min_s": 0.0,
+        "warmup_cap_s": 1.0,
+        "timed_min_iterations": 5,
+        "timed_min_s": 0.0,
+        "timed_cap_s": 1.0,
+        "slow_warmup_min_iterations": 3,
+        "slow_timed_min_iterations": 5,
+        "slow_cap_s": 1.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one phase of a block follows: minima, and the caps that win over them.
+
+    Attributes:
+        window: iterations a window of warm-up, and a batch to start from.
+        min_iterations, min_s: least of both before the phase may end.
+        max_iterations: most iterations.
+        cap_s: longest time.
+    """
+
+    window: int
+    min_iterations: int
+    min_s: float
+    max_iterations: int
+    cap_s: float
+
+
+def make_plan(
+    preset: Preset, *, blocks: int | None = None, ci_width: float | None = None, seed: int = 0
+) -> Plan:
+    """A preset with overrides. `pairs` counts both sides of its ten pairs as blocks.
+
+    Args:
+        preset: `full`, `pairs` or `quick`.
+        blocks: fresh processes, 1 to 1000.
+        ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
+            (0.01 for 1 %), above 0 and below 1.
+        seed: not negative.
+
+    Raises:
+        UsageError: an unknown preset, or an override out of its range.
+    """
+    if preset not in get_args(Preset):
+        raise UsageError(f"unknown preset '{preset}'", f"choose one of {', '.join(get_args(Preset))}")
+    figures = dict(_PRESETS[preset])
+    if blocks is not None:
+        if not 1 <= blocks <= MAX_BLOCKS:
+            raise UsageError(f"blocks must be from 1 to {MAX_BLOCKS}, not {blocks}", "the default is 5")
+        figures["blocks"] = blocks
+    width = 0.01 if ci_width is None else ci_width
+    if not 0 < width < 1:
+        raise UsageError(f"the interval's width must be above 0 % and below 100 %, not {width:.4g}", "try 1%")
+    if seed < 0:
+        raise UsageError(f"the seed must not be negative, not {seed}", "the default is 0")
+    return Plan(preset=preset, ci_width=width, timed_max_iterations=2000, seed=seed, **figures)
+
+
+def is_slow(plan: Plan, iteration_ns: float) -> bool:
+    """Whether iterations are so long that the plan's `slow_*` figures hold."""
+    return iteration_ns > plan.slow_iteration_s * 1e9
+
+
+def warmup_pace(plan: Plan, *, slow: bool) -> Pace:
+    """What the warm-up follows. Its number of iterations is bounded by time alone."""
+    if slow:
+        return Pace(
+            plan.slow_window, plan.slow_warmup_min_iterations, plan.warmup_min_s, 2**31, plan.slow_cap_s
+        )
+    return Pace(plan.window, plan.warmup_min_iterations, plan.warmup_min_s, 2**31, plan.warmup_cap_s)
+
+
+def timed_pace(plan: Plan, *, slow: bool) -> Pace:
+    """What the timed part follows."""
+    most = plan.timed_max_iterations
+    if slow:
+        return Pace(plan.slow_window, plan.slow_timed_min_iterations, plan.timed_min_s, most, plan.slow_cap_s)
+    return Pace(plan.window, plan.timed_min_iterations, plan.timed_min_s, most, plan.timed_cap_s)
+
+
+def fitting_iterations(pace: Pace, wanted: int, elapsed_s: float, iteration_s: float) -> int:
+    """How many iterations to ask for: those wanted, or what the time cap leaves room for; at least 1."""
+    room = (pace.cap_s - elapsed_s) / iteration_s if iteration_s > 0 else float(wanted)
+    return max(1, int(min(wanted, room)))

@@ -1,0 +1,98 @@
+"""What the blocks of a cell are worth together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitbench.measure.estimates import estimate
+from vitbench.measure.plan import is_slow
+from vitbench.records.schema import Block, Estimate, Plan, Status
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Blocks in the order they ran, invalid ones among them, and what the valid ones are worth.
+
+    Attributes:
+        estimate: None where no block could be used.
+        status: of the measurement alone: parity is judged elsewhere.
+        reasons: what stands behind the status, and what else a reader should know.
+        clock_max_mhz: highest clock seen, to hand to the next cell of the same device.
+    """
+
+    blocks: tuple[Block, ...]
+    estimate: Estimate | None
+    status: Status
+    reasons: tuple[str, ...]
+    clock_max_mhz: float | None = None
+
+
+def conclude(
+    blocks: Sequence[Block],
+    plan: Plan,
+    *,
+    metric: str = "latency",
+    batch: int = 1,
+    lost: int = 0,
+    notes: Sequence[str] = (),
+    clock_max_mhz: float | None = None,
+) -> CellResult:
+    """Judge whatever blocks there are; also what an interrupted run left behind.
+
+    `inconclusive`: a block of the plan is missing, the preset is `quick`, or the iterations are slow (over
+    0.15 s) and fewer than 80 % of the blocks reached the width asked for. `unsteady`: fewer than 80 % of the
+    blocks warmed up to a steady state. Otherwise `valid`, provided parity.
+
+    Args:
+        blocks: valid and invalid ones.
+        plan: what was asked for.
+        metric: `latency` or `throughput`.
+        batch: images an iteration.
+        lost: blocks that were lost with their link and left nothing.
+        notes: reasons gathered on the way; they decide nothing.
+        clock_max_mhz: passed through.
+    """
+    used = [block for block in blocks if block.invalid is None]
+    against, unsteady = _inconclusive(used, plan), _unsteady(used)
+    status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
+    return CellResult(
+        blocks=tuple(blocks),
+        estimate=estimate(blocks, metric=metric, batch=batch, lost=lost),
+        status=status,
+        reasons=(*against, *unsteady, *notes),
+        clock_max_mhz=clock_max_mhz,
+    )
+
+
+def _inconclusive(used: Sequence[Block], plan: Plan) -> list[str]:
+    reasons = []
+    if len(used) < plan.blocks:
+        reasons.append(f"{len(used)} of {plan.blocks} blocks could be used")
+    if plan.preset == "quick":
+        reasons.append("a quick run is never valid")
+    wide = [block for block in used if block.ci_half_width is None or block.ci_half_width > plan.ci_width]
+    slow = any(is_slow(plan, block.median_ms * NS_PER_MS) for block in wide)
+    if slow and not _most(len(used) - len(wide), len(used)):
+        reasons.append(_too_wide(wide, len(used), plan))
+    return reasons
+
+
+def _too_wide(wide: Sequence[Block], used: int, plan: Plan) -> str:
+    widths = [block.ci_half_width for block in wide if block.ci_half_width is not None]
+    reached = f"within {max(widths):.1%}" if len(widths) == len(wide) else "without an interval"
+    return f"{len(wide)} of {used} blocks ended at a cap {reached}, not within {plan.ci_width:.1%}"
+
+
+def _unsteady(used: Sequence[Block]) -> list[str]:
+    steady = sum(block.steady for block in used)
+    if _most(steady, len(used)):
+        return []
+    return [f"only {steady} of {len(used)} blocks warmed up to a steady state"]
+
+
+def _most(part: int, whole: int) -> bool:
+    """Whether the part is at least 80 % of the whole."""
+    return 5 * part >= 4 * whole

@@ -1,0 +1,56 @@
+"""What measuring needs of an agent session. `vitbench.runtime.session.AgentSession` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+Readings = Mapping[str, float | str | bool]
+
+
+class Batch(Protocol):
+    """Iterations in nanoseconds, in the order they ran; `elapsed_ns` is the loop, on the device's clock."""
+
+    @property
+    def total_ns(self) -> Sequence[int]: ...
+    @property
+    def h2d_ns(self) -> Sequence[int]: ...
+    @property
+    def compute_ns(self) -> Sequence[int]: ...
+    @property
+    def d2h_ns(self) -> Sequence[int]: ...
+    @property
+    def elapsed_ns(self) -> int: ...
+
+
+class Loaded(Protocol):
+    """A loaded model; `load_ns` is the creation of the runtime's session."""
+
+    @property
+    def load_ns(self) -> int: ...
+
+
+class Session(Protocol):
+    """One agent process with a model loaded. Every call is one request and blocks until its reply."""
+
+    @property
+    def loaded(self) -> Loaded: ...
+
+    def warm(self, n: int) -> Batch:
+        """Run n iterations of warm-up; the very first is the first inference."""
+        ...
+
+    def measure(self, n: int) -> Batch:
+        """Run n timed iterations."""
+        ...
+
+    def probe(self) -> Readings:
+        """Read the witnesses, named as in `vitbench.agent.probe.read`; one that cannot be read is absent."""
+        ...
+
+
+class OpenSession(Protocol):
+    """Start a fresh process for the block of the given number, its model loaded."""
+
+    def __call__(self, index: int, /) -> AbstractContextManager[Session]: ...

@@ -1,0 +1,137 @@
+"""External witnesses: what the machine said before and after a block, and whether that voids the block.
+
+Nothing here sees a sample: a block is never dropped for being slow, only for what happened around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitbench.measure.session import Readings
+from vitbench.records.schema import Probe
+
+CLOCK_SHARE = 0.9
+CPU_TOLERANCE = 0.25
+# CPU times advance in ticks of 10 ms: over less than this they say nothing.
+MIN_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """Both probes of a block, and why it is invalid (None where nothing speaks against it)."""
+
+    before: Probe
+    after: Probe
+    invalid: str | None
+
+
+def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Testimony:
+    """Turn the readings round a block into its probes and a verdict.
+
+    Invalid when the device throttled, when its clock after the block is under 90 % of the highest seen in
+    this session, when other processes used more CPUs than this block's threads left idle, by a quarter of a
+    CPU, or when a hypervisor withheld more than a quarter of one. A reading that is missing is listed as
+    unknown and decides nothing.
+
+    Args:
+        before: readings before the warm-up.
+        after: readings after the last timed iteration.
+        threads: threads of the block's runtime.
+        clock_max_mhz: highest clock seen in this session before the block; None where unknown.
+    """
+    during = {
+        "throttled": _throttled(before, after),
+        "foreign_cpu": _foreign_cpu(before, after),
+        "stolen_cpu": _stolen_cpu(before, after),
+    }
+    never_known = tuple(name for name, value in during.items() if value is None)
+    first = _probe(before, {"throttled": _flag(before, "throttled")}, never_known)
+    last = _probe(after, during, never_known)
+    highest = highest_clock_mhz(clock_max_mhz, first.clock_mhz, last.clock_mhz)
+    return Testimony(first, last, _verdict(last, threads, _number(after, "cpu_count"), highest))
+
+
+def highest_clock_mhz(*clocks_mhz: float | None) -> float | None:
+    """The highest of those that are known; None where none is."""
+    return max((clock for clock in clocks_mhz if clock is not None), default=None)
+
+
+def temperature_c(readings: Readings) -> float | None:
+    """Temperature in degrees C, None where the machine does not tell."""
+    return _number(readings, "temp_c")
+
+
+def _verdict(after: Probe, threads: int, cpus: float | None, clock_max_mhz: float | None) -> str | None:
+    if after.throttled:
+        return "the device throttled"
+    clock = after.clock_mhz
+    if clock is not None and clock_max_mhz is not None and clock < CLOCK_SHARE * clock_max_mhz:
+        return f"the clock fell to {clock:.0f} MHz, {clock / clock_max_mhz:.0%} of {clock_max_mhz:.0f} MHz"
+    if after.foreign_cpu is not None and cpus is not None:
+        idle = max(0.0, cpus - threads)
+        if after.foreign_cpu > idle + CPU_TOLERANCE:
+            return f"other processes used {after.foreign_cpu:.2f} CPUs, where {idle:.0f} were idle"
+    if after.stolen_cpu is not None and after.stolen_cpu > CPU_TOLERANCE:
+        return f"the hypervisor withheld {after.stolen_cpu:.2f} CPUs"
+    return None
+
+
+def _probe(
+    readings: Readings, during: Mapping[str, bool | float | None], never_known: tuple[str, ...]
+) -> Probe:
+    """One probe from its own readings and what both together tell of the block."""
+    governor = readings.get("governor")
+    own = {
+        "load1": _number(readings, "load1"),
+        "clock_mhz": _number(readings, "clock_mhz"),
+        "temp_c": _number(readings, "temp_c"),
+        "governor": None if governor is None else str(governor),
+        "memory_free_mb": _number(readings, "memory_free_mb"),
+    }
+    missing = tuple(name for name, value in own.items() if value is None)
+    return Probe.model_validate({**own, **during, "unknown": missing + never_known})
+
+
+def _throttled(before: Readings, after: Readings) -> bool | None:
+    """Whether either flag is up or the count of throttling events rose; None where neither can be read."""
+    flags = [flag for flag in (_flag(before, "throttled"), _flag(after, "throttled")) if flag is not None]
+    rise = _difference(before, after, "throttle_count")
+    if any(flags) or (rise is not None and rise > 0):
+        return True
+    return False if flags or rise is not None else None
+
+
+def _foreign_cpu(before: Readings, after: Readings) -> float | None:
+    """CPUs kept busy by others: (busy time of all CPUs - that of the agent) / time."""
+    seconds = _seconds(before, after)
+    busy, own = _difference(before, after, "cpu_busy_ns"), _difference(before, after, "own_cpu_ns")
+    if seconds is None or busy is None or own is None:
+        return None
+    return max(0.0, (busy - own) / 1e9 / seconds)
+
+
+def _stolen_cpu(before: Readings, after: Readings) -> float | None:
+    """CPUs withheld by a hypervisor: stolen time / time."""
+    seconds, stolen = _seconds(before, after), _difference(before, after, "cpu_steal_ns")
+    return None if seconds is None or stolen is None else max(0.0, stolen / 1e9 / seconds)
+
+
+def _seconds(before: Readings, after: Readings) -> float | None:
+    seconds = _difference(before, after, "uptime_s")
+    return seconds if seconds is not None and seconds >= MIN_INTERVAL_S else None
+
+
+def _difference(before: Readings, after: Readings, name: str) -> float | None:
+    first, last = _number(before, name), _number(after, name)
+    return None if first is None or last is None else last - first
+
+
+def _number(readings: Readings, name: str) -> float | None:
+    value = readings.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _flag(readings: Readings, name: str) -> bool | None:
+    value = readings.get(name)
+    return value if isinstance(value, bool) else None
