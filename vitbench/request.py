@@ -83,7 +83,9 @@ def parse_request(
     sizes = [catalog.parse_resolution(text) for text in resolutions] or [None]
     auto = list(batches) == ["auto"]
     if auto and metric != "throughput":
-        raise UsageError("--batch auto searches for the best throughput", "add --metric throughput, or name batches")
+        raise UsageError(
+            "--batch auto searches for the best throughput", "add --metric throughput, or name batches"
+        )
     batch_sizes = [1] if auto or not batches else [_batch(text) for text in batches]
     target_specs = [catalog.resolve_target(name) for name in targets]
     model_specs = [
@@ -111,7 +113,9 @@ def parse_request(
     )
 
 
-def _workload(model: ModelSpec, batch: int, precision: str | None, weights: str, target: TargetSpec) -> Workload:
+def _workload(
+    model: ModelSpec, batch: int, precision: str | None, weights: str, target: TargetSpec
+) -> Workload:
     chosen = cast(Literal["fp32", "fp16"], precision or target.precision)
     if target.runtime == "onnxruntime" and chosen == "fp16":
         raise UsageError(

@@ -72,7 +72,9 @@ def main() -> None:
         import traceback
 
         traceback.print_exc()
-        typer.echo(f"\nerror: this is a bug in vitbench {__version__}; please report the lines above", err=True)
+        typer.echo(
+            f"\nerror: this is a bug in vitbench {__version__}; please report the lines above", err=True
+        )
         sys.exit(int(ExitCode.BUG))
 
 

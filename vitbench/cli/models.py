@@ -28,7 +28,9 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(help="Model name, for example effvit-b2+softmax:256.")],
-    resolution: Annotated[str | None, typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side.")] = None,
+    resolution: Annotated[
+        str | None, typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side.")
+    ] = None,
     attention: Attention = None,
     as_json: Json = False,
 ) -> None:

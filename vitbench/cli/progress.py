@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from vitbench.measure.progress import CellProgress
+    from vitbench.measure import CellProgress
 
 
 class TerminalProgress:
@@ -37,7 +37,13 @@ class TerminalProgress:
 
     def measuring(self, cell: str, progress: CellProgress) -> None:
         """Show the estimate so far."""
-        self._show(f"{cell}: {progress.line}")
+        where = f"block {progress.block + 1}/{progress.blocks}, {progress.phase}"
+        if progress.median_ms is not None:
+            where += f", {progress.iterations} iterations, {progress.median_ms:.2f} ms"
+        if progress.ci_half_width is not None:
+            where += f" ± {progress.ci_half_width:.1%}"
+        finished = ", ".join(f"{median_ms:.2f}" for median_ms in progress.finished_ms)
+        self._show(f"{cell}: {where}" + (f"; finished {finished} ms" if finished else ""))
 
     def note(self, text: str) -> None:
         """Leave a line that stays."""

@@ -33,14 +33,22 @@ def run(
         list[str] | None, typer.Option("--batch", "-b", help="Batch sizes: 1,8,32, or auto with throughput.")
     ] = None,
     attention: Attention = None,
-    precision: Annotated[Precision | None, typer.Option(help="Number format (default: the target's).")] = None,
-    metric: Annotated[Metric, typer.Option(help="Latency of one request, or images per second.")] = Metric.LATENCY,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the runtime (default: the target's).")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Number format (default: the target's).")
+    ] = None,
+    metric: Annotated[
+        Metric, typer.Option(help="Latency of one request, or images per second.")
+    ] = Metric.LATENCY,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the runtime (default: the target's).")
+    ] = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="Fresh processes per cell (default: 5).")] = None,
     ci_width: Annotated[
         str | None, typer.Option("--ci-width", help="Half-width of a block's 95 % interval (default: 1%).")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A first look: 2 short blocks, never valid.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first look: 2 short blocks, never valid.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     weights: Weights = None,
     results: Results = Path("results"),
@@ -63,9 +71,9 @@ def run(
       vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
     """
     from vitbench import pipeline
-    from vitbench.request import parse_request
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import render_records
+    from vitbench.request import parse_request
 
     request = parse_request(
         models=split(model),

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vitbench.catalog import FamilySpec, TargetSpec, format_resolution
-
-
-def _columns(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    table = [header, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join(lines) + "\n"
+from vitbench.report.columns import columns
 
 
 def model_list(families: Mapping[str, FamilySpec], *, as_json: bool) -> str:
@@ -38,7 +32,7 @@ def model_list(families: Mapping[str, FamilySpec], *, as_json: bool) -> str:
             for name, variant in family.variants.items()
         ]
         kinds = f"attention: {', '.join(family.attention)}\n" if family.attention else ""
-        blocks.append(f"{family.title}\n{kinds}{_columns(('model', 'task', 'resolution'), rows)}")
+        blocks.append(f"{family.title}\n{kinds}{columns(('model', 'task', 'resolution'), rows)}")
     return "\n".join(blocks)
 
 
@@ -46,8 +40,10 @@ def target_list(targets: Mapping[str, TargetSpec], *, as_json: bool) -> str:
     """Every target: name, transport, runtime, precision, title."""
     if as_json:
         return json.dumps([spec.model_dump(mode="json") for spec in targets.values()], indent=2) + "\n"
-    rows = [(spec.name, spec.transport, spec.runtime, spec.precision, spec.title) for spec in targets.values()]
-    return _columns(("target", "transport", "runtime", "precision", "what"), rows)
+    rows = [
+        (spec.name, spec.transport, spec.runtime, spec.precision, spec.title) for spec in targets.values()
+    ]
+    return columns(("target", "transport", "runtime", "precision", "what"), rows)
 
 
 def target(spec: TargetSpec, *, as_json: bool) -> str:
@@ -58,8 +54,10 @@ def target(spec: TargetSpec, *, as_json: bool) -> str:
     rows = []
     for key, value in data.items():
         fields = value.items() if isinstance(value, dict) else [(None, value)]
-        rows += [(f"{key}.{name}" if name else key, _text(field)) for name, field in fields if field is not None]
-    return _columns(("field", "value"), rows)
+        rows += [
+            (f"{key}.{name}" if name else key, _text(field)) for name, field in fields if field is not None
+        ]
+    return columns(("field", "value"), rows)
 
 
 def _text(value: object) -> str:
@@ -111,9 +109,18 @@ def _published(data: Mapping[str, Any]) -> str:
                 f"[{sources.index(figure['source']) + 1}]",
             )
         )
-    header = ("resolution", "params (ours)", "MACs (ours)", "accuracy", "latency", "throughput", "device", "source")
+    header = (
+        "resolution",
+        "params (ours)",
+        "MACs (ours)",
+        "accuracy",
+        "latency",
+        "throughput",
+        "device",
+        "source",
+    )
     notes = [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
-    return "published\n" + _columns(header, rows) + "\n" + "\n".join(notes) + "\n"
+    return "published\n" + columns(header, rows) + "\n" + "\n".join(notes) + "\n"
 
 
 def _beside(published: float | None, ours: float | None, unit: str) -> str:

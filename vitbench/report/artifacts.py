@@ -1,0 +1,86 @@
+"""Cached artifacts as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vitbench.export.cache import Artifact, CacheEntry, Pruned
+from vitbench.records.schema import Parity
+from vitbench.report.columns import columns
+
+
+def _entry(entry: CacheEntry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "workload": entry.label,
+        "bytes": entry.bytes,
+        "used_utc": datetime.fromtimestamp(entry.used_s, UTC).isoformat(timespec="seconds"),
+        "path": str(entry.path),
+        "problem": entry.problem,
+    }
+
+
+def listing(root: Path, entries: Sequence[CacheEntry], *, as_json: bool) -> str:
+    """Every cached artifact: short key, workload, size, when it was last used, and what is wrong with it."""
+    found = [_entry(entry) for entry in entries]
+    if as_json:
+        return json.dumps(found, indent=2) + "\n"
+    total = sum(entry.bytes for entry in entries)
+    head = f"{root}: {len(entries)} artifacts, {total / 1e6:.1f} MB\n"
+    rows = [
+        (
+            item["key"][:12],
+            item["workload"] or "?",
+            f"{item['bytes'] / 1e6:.1f} MB",
+            item["used_utc"],
+            item["problem"] or "ok",
+        )
+        for item in found
+    ]
+    return head + (columns(("key", "workload", "size", "last used", "state"), rows) if rows else "")
+
+
+def pruned(result: Pruned, *, as_json: bool) -> str:
+    """What pruning removed and what it left."""
+    if as_json:
+        data = {
+            "removed": [_entry(entry) for entry in result.removed],
+            "in_use": [_entry(entry) for entry in result.in_use],
+            "unfinished": result.unfinished,
+            "bytes": result.bytes,
+        }
+        return json.dumps(data, indent=2) + "\n"
+    lines = [
+        f"removed {len(result.removed)} artifacts and {result.unfinished} unfinished ones, {result.bytes / 1e6:.1f} MB"
+    ]
+    lines += [f"left {entry.label or entry.key[:12]}: a process uses it" for entry in result.in_use]
+    return "\n".join(lines) + "\n"
+
+
+def exported(artifact: Artifact, parity: Parity, where: Path, *, as_json: bool) -> str:
+    """One exported artifact: where it is, what it is, and how near PyTorch it comes."""
+    counts = artifact.manifest.counts
+    data = artifact.record_part().model_dump(mode="json") | {
+        "workload": artifact.manifest.label,
+        "model_file": str(where),
+        "macs_artifact": counts.macs_artifact,
+        "parity": parity.model_dump(mode="json"),
+    }
+    if as_json:
+        return json.dumps(data, indent=2) + "\n"
+    verdict = "passed" if parity.passed else f"FAILED: {parity.reason}"
+    rows = [
+        ("workload", artifact.manifest.label),
+        ("file", str(where)),
+        ("digest", artifact.digest),
+        ("made by", f"{artifact.manifest.exporter}, opset {artifact.manifest.opset}"),
+        ("size", f"{artifact.manifest.bytes / 1e6:.1f} MB"),
+        ("attention", ", ".join(f"{kind}: {how}" for kind, how in artifact.manifest.formulation.items())),
+        ("MACs of the graph", f"{counts.macs_artifact:,}"),
+        ("parity", f"{verdict}, largest difference {parity.max_diff:.2g} of {parity.tolerance:g} allowed"),
+    ]
+    return columns(("artifact", artifact.cache), rows)
