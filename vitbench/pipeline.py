@@ -40,7 +40,7 @@ CHECKING = "checking that the artifact computes what PyTorch computes"
 
 
 class Progress(Protocol):
-    """Who is told what is going on. Called only between requests to an agent, never while a block is timed."""
+    """Who is told what is going on. Called only between requests to an agent, never during one."""
 
     def stage(self, cell: str, text: str) -> None:
         """Something else begins for this cell."""

@@ -119,7 +119,7 @@ def _workload(
     chosen = cast(Literal["fp32", "fp16"], precision or target.precision)
     if target.runtime == "onnxruntime" and chosen == "fp16":
         raise UsageError(
-            f"{target.name} runs fp16 graphs in fp32 (ONNX Runtime on a CPU), so an fp16 figure would mean nothing",
+            f"fp16 on {target.name} would mean nothing: ONNX Runtime runs fp16 graphs in fp32 on a CPU",
             "drop --precision fp16",
         )
     return Workload(model=model, batch=batch, precision=chosen, weights=weights)

@@ -54,7 +54,13 @@ def prune(
 ) -> None:
     """Remove artifacts that no process uses, and what killed exports left behind.
 
-    Examples: vitbench cache prune --unused-for 30 | vitbench cache prune --max-size 2000 | vitbench cache prune --all
+    Examples:
+
+      vitbench cache prune --unused-for 30
+
+      vitbench cache prune --max-size 2000
+
+      vitbench cache prune --all
     """
     from vitbench.export.cache import ArtifactCache
     from vitbench.report import artifacts

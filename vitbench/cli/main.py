@@ -14,7 +14,7 @@ from vitbench.errors import ExitCode, VitbenchError
 app = typer.Typer(
     name="vitbench",
     help="How fast is this vision transformer on that device, and what does its attention cost there?",
-    epilog="First steps:  vitbench run -m effvit-b1 -t cpu --quick   |   vitbench report   |   vitbench doctor",
+    epilog="First steps: vitbench run -m effvit-b1 -t cpu --quick | vitbench report | vitbench doctor",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

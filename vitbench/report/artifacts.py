@@ -55,7 +55,8 @@ def pruned(result: Pruned, *, as_json: bool) -> str:
         }
         return json.dumps(data, indent=2) + "\n"
     lines = [
-        f"removed {len(result.removed)} artifacts and {result.unfinished} unfinished ones, {result.bytes / 1e6:.1f} MB"
+        f"removed {len(result.removed)} artifacts and {result.unfinished} unfinished ones: "
+        f"{result.bytes / 1e6:.1f} MB"
     ]
     lines += [f"left {entry.label or entry.key[:12]}: a process uses it" for entry in result.in_use]
     return "\n".join(lines) + "\n"
