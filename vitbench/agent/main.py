@@ -124,16 +124,17 @@ def main() -> int:
     requests, replies = _take_pipes()
     _end_with_reader(replies)
     agent = Agent()
-    while not agent.ended:
-        line = requests.readline(MAX_REQUEST_BYTES)
-        if not line:
-            break
-        whole = line.endswith(b"\n") or len(line) < MAX_REQUEST_BYTES
-        reply = agent.serve(line) if whole else _refuse_rest(requests)
-        try:
-            _write(replies, json.dumps(reply).encode() + b"\n")
-        except BrokenPipeError:
-            break
+    with requests:
+        while not agent.ended:
+            line = requests.readline(MAX_REQUEST_BYTES)
+            if not line:
+                break
+            whole = line.endswith(b"\n") or len(line) < MAX_REQUEST_BYTES
+            reply = agent.serve(line) if whole else _refuse_rest(requests)
+            try:
+                _write(replies, json.dumps(reply).encode() + b"\n")
+            except BrokenPipeError:
+                break
     return 0
 
 
