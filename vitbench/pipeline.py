@@ -80,7 +80,7 @@ class Outcome:
         return ExitCode.OK if allow_inconclusive and worst == ExitCode.INCONCLUSIVE else worst
 
 
-def run(request: Request, results: Path | str, progress: Progress) -> Outcome:
+def run(request: Request, results: str, progress: Progress) -> Outcome:
     """Measure every cell of a request, one after the other, and record each as soon as it is done.
 
     A cell that fails is told and does not stop the others. Ctrl-C keeps what was finished.

@@ -17,7 +17,11 @@ SIM = ("-t", "sim")
         (["-m", "resnet50", *SIM], "'resnet50' is not a model name", "family-variant"),
         (["-m", "effvit-b0", "-t", "cpuu"], "unknown target 'cpuu'", "did you mean `cpu`"),
         (["-m", "effvit-b0", *SIM, "--attention", "sofmax"], "'sofmax'", "did you mean `softmax`"),
-        (["-m", "effvit-b0+softmax", *SIM, "--attention", "relu"], "--attention contradicts", "drop --attention"),
+        (
+            ["-m", "effvit-b0+softmax", *SIM, "--attention", "relu"],
+            "--attention contradicts",
+            "drop --attention",
+        ),
         (["-m", "effvit-b0", *SIM, "-r", "0"], "resolution '0' is not positive", "HEIGHTxWIDTH"),
         (["-m", "effvit-b0", *SIM, "-r", "-224"], "resolution '-224' is not positive", "HEIGHTxWIDTH"),
         (["-m", "effvit-b0", *SIM, "-r", "big"], "'big' is not a resolution", "HEIGHTxWIDTH"),
@@ -30,7 +34,11 @@ SIM = ("-t", "sim")
         (["-m", "effvit-b0", *SIM, "-b", "auto"], "--batch auto", "--metric throughput"),
         (["-m", "effvit-b0", *SIM, "--ci-width", "wide"], "'wide' is not a width", "1%"),
         (["-m", "effvit-b0", *SIM, "--ci-width", "0"], "width", "1%"),
-        (["-m", "effvit-b0", "-t", "cpu", "--precision", "fp16"], "fp16 on cpu would mean nothing", "drop --precision"),
+        (
+            ["-m", "effvit-b0", "-t", "cpu", "--precision", "fp16"],
+            "fp16 on cpu would mean nothing",
+            "drop --precision",
+        ),
         (["-m", ",", *SIM], "no model named", "--model"),
     ],
 )
@@ -90,7 +98,9 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a directory")
-    done = vitbench("run", "-m", "effvit-b0", "-t", "cpu", cwd=tmp_path, VITBENCH_CACHE=str(tmp_path / "taken"))
+    done = vitbench(
+        "run", "-m", "effvit-b0", "-t", "cpu", cwd=tmp_path, VITBENCH_CACHE=str(tmp_path / "taken")
+    )
     assert done.code == 2
     assert "VITBENCH_CACHE" in done.err
 

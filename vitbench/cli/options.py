@@ -25,7 +25,9 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="Checkpoint of the original authors (default: seeded weights)."),
 ]
-Results = Annotated[Path, typer.Option("--results", help="Directory of the records.")]
+Results = Annotated[
+    str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Export anew even if the artifact is cached.")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,7 +50,7 @@ def run(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     weights: Weights = None,
-    results: Results = Path("results"),
+    results: Results = "results",
     as_json: Json = False,
     no_cache: NoCache = False,
     allow_inconclusive: Annotated[
