@@ -1,0 +1,54 @@
+"""Numbers as text, with as many digits as are known and no more."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+MISSING = "-"
+_MOST_DECIMALS = 6
+# Characters that steer a terminal or reorder a line; names in a record may come from anywhere.
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """A value with the half-width of its interval, both to the digits that two of the half-width allow.
+
+    27.4312 in [27.22, 27.64] is `27.43 ± 0.21`. The interval of a ratio is not symmetric: the larger side
+    counts. Without an interval, or with an empty one: three digits.
+    """
+    half = half_width(value, low, high)
+    if half is None or half <= 0 or not math.isfinite(half):
+        return significant(value)
+    decimals = _decimals(half, 2)
+    return f"{value:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def half_width(value: float, low: float | None, high: float | None) -> float | None:
+    """The larger distance from the value to an end of its interval; None without an interval."""
+    return None if low is None or high is None else max(high - value, value - low)
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A value to some significant digits, never in powers of ten unless it is tiny; `-` for None."""
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return str(value)
+    if value != 0 and abs(value) < 10**-_MOST_DECIMALS * 10 ** (digits - 1):
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{_decimals(abs(value), digits)}f}"
+
+
+def clean(text: str) -> str:
+    """Text on one line, without characters that steer a terminal or turn the direction of writing."""
+    return "".join("?" if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in text)
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Decimal places that show `digits` significant digits of a value."""
+    if value == 0:
+        return digits - 1
+    # Rounding can carry into a new digit: 0.0996 to two digits is 0.10.
+    rounded = float(f"{value:.{digits - 1}e}")
+    return min(max(digits - 1 - math.floor(math.log10(rounded)), 0), _MOST_DECIMALS)

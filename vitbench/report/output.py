@@ -1,0 +1,46 @@
+"""Where a report goes: standard output or a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitbench.errors import UsageError
+from vitbench.report.render import find_renderer, render
+from vitbench.report.rows import Row
+from vitbench.report.screen import Screen
+
+
+def chosen_format(form: str | None, *, as_json: bool) -> str:
+    """The format that the options name; a table when they name none.
+
+    Raises:
+        UsageError: they contradict each other, or there is no such format.
+    """
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json contradicts --format {form}", "give one of them")
+    asked = "json" if as_json else form or "table"
+    find_renderer(asked)
+    return asked
+
+
+def write(rows: Sequence[Row], form: str, output: Path | None) -> None:
+    """Draw rows to a file, whole or not at all, or to standard output.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if output is None:
+        screen = Screen.of(sys.stdout)
+        text = render(rows, form, screen)
+        sys.stdout.write(text.encode("ascii", "replace").decode() if screen.ascii_only else text)
+        return
+    from vitbench.records.files import write_atomically
+
+    try:
+        write_atomically(output, render(rows, form, Screen()).encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write `{output}`: {error.strerror or error}", "choose another file with --output"
+        ) from error

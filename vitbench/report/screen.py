@@ -1,0 +1,31 @@
+"""What a table is drawn on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TextIO
+
+# A file or a pipe has no width: as wide as a wide terminal, unless COLUMNS says otherwise.
+PIPE_WIDTH = 160
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Width in characters, whether it shows colour, and whether it has only ASCII letters."""
+
+    width: int = PIPE_WIDTH
+    colour: bool = False
+    ascii_only: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Screen:
+        """The screen behind a stream. `NO_COLOR`, `TERM=dumb` and `COLUMNS` are honoured."""
+        terminal = stream.isatty()
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        return cls(
+            width=shutil.get_terminal_size((80, 24) if terminal else (PIPE_WIDTH, 24)).columns,
+            colour=terminal and not plain,
+            ascii_only="utf" not in (stream.encoding or "utf-8").lower(),
+        )

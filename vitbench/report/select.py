@@ -1,0 +1,140 @@
+"""Which rows a report shows, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+from vitbench.errors import UsageError
+from vitbench.report.rows import Row
+
+STATUSES = ("valid", "unsteady", "inconclusive", "parity-failed")
+_AGO = re.compile(r"^(\d+)([dh])$")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a reader asked for. Names may hold `*`; no names mean all.
+
+    Args:
+        models: `effvit-b2`, `effvit-*`, `effvit-b2:512x1024`.
+        targets: `cpu`.
+        statuses: of `STATUSES`.
+        since: the earliest time; None for any.
+        simulated: whether scripted targets are shown.
+        every: whether older records of a cell are shown beside its newest.
+    """
+
+    models: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    since: datetime | None = None
+    simulated: bool = False
+    every: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows to show, and how many were left out for being simulated, or superseded by a newer record."""
+
+    rows: list[Row]
+    simulated: int
+    older: int
+
+
+def select(rows: Iterable[Row], filters: Filters) -> Selection:
+    """Choose rows and sort them by model, resolution, batch, precision, target and time."""
+    asked = [row for row in rows if _matches(row, filters)]
+    shown = [row for row in asked if filters.simulated or not row.simulated]
+    newest = shown if filters.every else _newest(shown)
+    return Selection(sorted(newest, key=_order), len(asked) - len(shown), len(shown) - len(newest))
+
+
+def filters(
+    models: Sequence[str],
+    targets: Sequence[str],
+    statuses: Sequence[str],
+    since: str | None,
+    *,
+    simulated: bool,
+    every: bool,
+) -> Filters:
+    """Check what a reader asked for.
+
+    Raises:
+        UsageError: an unknown status, or a time that cannot be read.
+    """
+    for name in statuses:
+        if name not in STATUSES:
+            raise UsageError(f"unknown status `{name}`", f"one of {', '.join(STATUSES)}")
+    moment = parse_since(since, datetime.now(UTC)) if since else None
+    return Filters(models, targets, statuses, moment, simulated, every)
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Read a date or time in ISO form (UTC unless it says otherwise), or how long ago: `7d`, `12h`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if ago := _AGO.match(text):
+        count = int(ago.group(1))
+        return now - (timedelta(days=count) if ago.group(2) == "d" else timedelta(hours=count))
+    moment = _moment(text)
+    if moment is None:
+        raise UsageError(f"cannot read the time `{text}`", "give 2026-11-21, 2026-11-21T08:15, 7d or 12h")
+    return moment
+
+
+def _matches(row: Row, filters: Filters) -> bool:
+    moment = _moment(row.created_utc)
+    return (
+        (not filters.models or any(_model_matches(row, pattern) for pattern in filters.models))
+        and (not filters.targets or any(fnmatchcase(row.target, pattern) for pattern in filters.targets))
+        and (not filters.statuses or row.status in filters.statuses)
+        # A record whose time cannot be read is shown rather than lost.
+        and (filters.since is None or moment is None or moment >= filters.since)
+    )
+
+
+def _model_matches(row: Row, pattern: str) -> bool:
+    name, _, resolution = pattern.partition(":")
+    if resolution.isdigit():
+        resolution = f"{resolution}x{resolution}"
+    return fnmatchcase(row.model, name) and resolution in ("", row.resolution)
+
+
+def _newest(rows: list[Row]) -> list[Row]:
+    """The newest row of each cell; other protocols, presets, weights and machines are other cells."""
+    best: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        cell = (
+            *(row.model, row.resolution, row.batch, row.weights, row.target, row.device, row.machine_key),
+            *(row.runtime, row.metric, row.precision, row.threads, row.transfers, row.zero_copy),
+            *(row.spin_wait, row.cuda_graph, row.streams, row.affinity, row.builds),
+            *(row.preset, row.simulated),
+        )
+        if cell not in best or (row.created_utc, row.id) > (best[cell].created_utc, best[cell].id):
+            best[cell] = row
+    return list(best.values())
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    size = (row.height * row.width, row.height, row.batch)
+    return (_natural(row.model), *size, row.precision, row.target, row.threads, row.created_utc, row.id)
+
+
+def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which `b2` comes before `b10`."""
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", name) if p)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
