@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitbench.report import fields
-from vitbench.report.fields import Column, Fact
-from vitbench.report.numbers import MISSING, clean
+from vitbench.report.fields import Column
+from vitbench.report.numbers import MISSING, cells_wide, clean
 from vitbench.report.rows import Row
 
 GAP = 2
 NARROWEST_MODEL = 12
+SETUP = "setup"
 SIMULATED = "SIMULATED: a script played these figures back, nothing was measured"
 PARTLY_SIMULATED = "simulated: a script played these figures back, they were not measured"
 COMPUTE_ONLY = f"{fields.COMPUTE_ONLY} compute only: the copies to and from the device could not be timed"
@@ -33,20 +34,16 @@ class Sheet:
     statuses: list[str]
     notes: list[str]
 
-    def widths(self, length: Callable[[str], int]) -> list[int]:
-        """Room that each column needs, by the length of its longest cell."""
-        return [max(map(length, column)) for column in zip(self.headers, *self.cells, strict=True)]
+    def widths(self) -> list[int]:
+        """Room that each column needs, by its widest cell."""
+        return [max(map(cells_wide, column)) for column in zip(self.headers, *self.cells, strict=True)]
 
-    def needs(self, length: Callable[[str], int]) -> int:
-        """Room that the whole table needs on one line per row."""
-        return sum(self.widths(length)) + GAP * (len(self.headers) - 1)
-
-    def squeezed(self, width: int, length: Callable[[str], int]) -> list[int] | None:
+    def squeezed(self, width: int) -> list[int] | None:
         """Room for each column when status, then model, may take several lines; None: it does not fit."""
-        widths = self.widths(length)
-        excess = self.needs(length) - width
+        widths = self.widths()
+        excess = sum(widths) + GAP * (len(widths) - 1) - width
         words = [word for cells in (self.headers, *self.cells) for word in cells[-1].split()]
-        for column, least in ((-1, max(map(length, words))), (0, NARROWEST_MODEL)):
+        for column, least in ((-1, max(map(cells_wide, words))), (0, NARROWEST_MODEL)):
             given = min(max(excess, 0), max(widths[column] - least, 0))
             widths[column] -= given
             excess -= given
@@ -64,80 +61,80 @@ def sheet(rows: Sequence[Row], width: int | None = None, most_drop: int = 99) ->
         width: characters there are; None for as many as it takes.
         most_drop: leave out columns that are dropped more readily than this.
     """
-    from rich.cells import cell_len
-
-    columns = [column for column in _candidates(rows) if column.drop <= most_drop]
-    while True:
-        made = _draw(rows, columns)
-        droppable = [column for column in columns if column.drop != fields.NEVER_DROPPED]
-        if width is None or made.needs(cell_len) <= width or not droppable:
-            return made
-        columns.remove(max(droppable, key=lambda column: column.drop))
-
-
-def differs(rows: Sequence[Row], cell: Callable[[Row], str]) -> bool:
-    """Whether a cell says different things of these rows."""
-    return len({cell(row) for row in rows}) > 1
-
-
-def _candidates(rows: Sequence[Row]) -> list[Column]:
-    """Every column that says something about these rows."""
-    facts = [fact.column for fact in fields.FACTS if fact.column and differs(rows, fact.words)]
-    figures = [c for c in (*fields.VALUES, *fields.FIGURES) if any(c.cell(row) != MISSING for row in rows)]
-    return [*fields.SUBJECT, *facts, *figures]
-
-
-def _draw(rows: Sequence[Row], columns: Sequence[Column]) -> Sheet:
+    facts = {fact.name: [clean(fact.words(row)) for row in rows] for fact in fields.FACTS}
+    differing = [name for name, words in facts.items() if len(set(words)) > 1]
+    status = _status(rows)
+    columns = [column for column in _candidates(rows, differing) if column.drop <= most_drop]
+    if width is not None:
+        columns = _fitting(columns, differing, width - GAP - max(map(cells_wide, status.cells)))
     shown = {column.name for column in columns}
-    hidden = [fact for fact in fields.FACTS if fact.name not in shown and differs(rows, fact.words)]
-    letters = _letters(rows, hidden)
-    setup = [_setup_column(hidden, letters)] if hidden else []
-    drawn = [*columns[: len(fields.SUBJECT)], *setup, *columns[len(fields.SUBJECT) :]]
-    reasons = list(dict.fromkeys(_reason(row) for row in rows if _reason(row)))
-    partly = differs(rows, lambda row: str(row.simulated))
-    cells = [
-        [*(clean(column.cell(row)) for column in drawn), _status(row, reasons, partly_simulated=partly)]
-        for row in rows
-    ]
+    letters, setup = _setup([facts[name] for name in differing if name not in shown])
+    columns = [*columns[: len(fields.SUBJECT)], *setup, *columns[len(fields.SUBJECT) :], status]
     return Sheet(
         watermark=SIMULATED if all(row.simulated for row in rows) else None,
-        lead=_lead(rows),
-        headers=[*(_header(column, rows) for column in drawn), "status"],
-        right=[*(column.right for column in drawn), False],
-        cells=cells,
+        lead=_lead(facts, differing),
+        headers=[column.header for column in columns],
+        right=[column.right for column in columns],
+        cells=[list(cells) for cells in zip(*(column.cells for column in columns), strict=True)],
         statuses=[row.status for row in rows],
         notes=[
-            *(f"[{number}] {clean(text)}" for number, text in enumerate(reasons, 1)),
-            *(f"setup {letter}: {clean(', '.join(words))}" for words, letter in letters.items()),
-            *([PARTLY_SIMULATED] if partly else []),
-            *_marks(cells),
+            *(f"[{number}] {clean(reason)}" for number, reason in enumerate(_reasons(rows), 1)),
+            *(f"setup {letter}: {words}" for words, letter in letters.items()),
+            *([PARTLY_SIMULATED] if _partly_simulated(rows) else []),
+            *_marks({cell for column in columns for cell in column.cells}),
         ],
     )
 
 
-def _reason(row: Row) -> str:
-    return "; ".join(row.reasons)
+@dataclass(frozen=True)
+class _Filled:
+    """A column with its cells."""
+
+    name: str
+    header: str
+    cells: list[str]
+    right: bool = False
+    drop: int = fields.NEVER_DROPPED
+
+    @property
+    def width(self) -> int:
+        return max(map(cells_wide, (self.header, *self.cells)))
 
 
-def _status(row: Row, reasons: Sequence[str], *, partly_simulated: bool) -> str:
-    note = f" [{reasons.index(_reason(row)) + 1}]" if row.reasons else ""
-    return row.status + (", simulated" if row.simulated and partly_simulated else "") + note
+def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[_Filled]:
+    """Every column that says something about these rows."""
+    facts = [_fill(fact.column, rows) for fact in fields.FACTS if fact.column and fact.name in differing]
+    figures = [_fill(column, rows) for column in (*fields.VALUES, *fields.FIGURES)]
+    told = [column for column in figures if set(column.cells) != {MISSING}]
+    return [*(_fill(column, rows) for column in fields.SUBJECT), *facts, *told]
 
 
-def _marks(cells: Sequence[Sequence[str]]) -> list[str]:
-    """What the marks that occur in cells mean."""
-    texts = [text for row in cells for text in row]
-    return [
-        *([COMPUTE_ONLY] if any(fields.COMPUTE_ONLY in text for text in texts) else []),
-        *([WITHIN_PROCESS] if any(fields.WITHIN_PROCESS in text for text in texts) else []),
-        *([TOO_FEW] if fields.TOO_FEW in texts else []),
-    ]
+def _fill(column: Column, rows: Sequence[Row]) -> _Filled:
+    header = column.header
+    if column.name == "gmacs" and any(row.batch > 1 for row in rows):
+        header = "GMACs/img"
+    cells = [clean(column.cell(row)) for row in rows]
+    return _Filled(column.name, header, cells, column.right, column.drop)
 
 
-def _letters(rows: Sequence[Row], hidden: Sequence[Fact]) -> dict[tuple[str, ...], str]:
-    """A letter for each set-up, in the order of its first row; empty when no fact is hidden."""
-    setups = dict.fromkeys(tuple(fact.words(row) for fact in hidden) for row in rows) if hidden else {}
-    return {words: _letter(number) for number, words in enumerate(setups)}
+def _fitting(columns: Sequence[_Filled], differing: Sequence[str], width: int) -> list[_Filled]:
+    """The columns that fit, the most readily dropped ones gone; a fact that goes needs a letter."""
+    kept = sorted(columns, key=lambda column: column.drop)
+    widths = {column.name: column.width for column in kept}
+    while kept[-1].drop != fields.NEVER_DROPPED:
+        shown = {column.name for column in kept}
+        letters = 0 if shown.issuperset(differing) else GAP + len(SETUP)
+        if sum(widths[name] + GAP for name in shown) - GAP + letters <= width:
+            break
+        kept.pop()
+    return [column for column in columns if column in kept]
+
+
+def _setup(hidden: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[_Filled]]:
+    """Letters of the set-ups that differ in hidden facts, in the order of their rows, and their column."""
+    setups = [", ".join(words) for words in zip(*hidden, strict=True)]
+    letters = {words: _letter(number) for number, words in enumerate(dict.fromkeys(setups))}
+    return letters, [_Filled("setup", SETUP, [letters[words] for words in setups])] if setups else []
 
 
 def _letter(number: int) -> str:
@@ -146,21 +143,40 @@ def _letter(number: int) -> str:
     return (_letter(rest - 1) if rest else "") + chr(ord("A") + last)
 
 
-def _setup_column(hidden: Sequence[Fact], letters: dict[tuple[str, ...], str]) -> Column:
-    def cell(row: Row) -> str:
-        return letters[tuple(fact.words(row) for fact in hidden)]
+def _status(rows: Sequence[Row]) -> _Filled:
+    """The status in words, with the number of the note that says why."""
+    notes = {reason: f" [{number}]" for number, reason in enumerate(_reasons(rows), 1)}
+    told = _partly_simulated(rows)
+    cells = [
+        row.status + (", simulated" if told and row.simulated else "") + notes.get("; ".join(row.reasons), "")
+        for row in rows
+    ]
+    return _Filled("status", "status", cells)
 
-    return Column("setup", "setup", cell, fields.NEVER_DROPPED, right=False)
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    return [reason for reason in dict.fromkeys("; ".join(row.reasons) for row in rows) if reason]
 
 
-def _header(column: Column, rows: Sequence[Row]) -> str:
-    return "GMACs/img" if column.name == "gmacs" and any(row.batch > 1 for row in rows) else column.header
+def _partly_simulated(rows: Sequence[Row]) -> bool:
+    return len({row.simulated for row in rows}) > 1
 
 
-def _lead(rows: Sequence[Row]) -> list[str]:
+def _marks(cells: set[str]) -> list[str]:
+    """What the marks that occur in cells mean."""
+    return [
+        *([COMPUTE_ONLY] if any(fields.COMPUTE_ONLY in cell for cell in cells) else []),
+        *([WITHIN_PROCESS] if any(fields.WITHIN_PROCESS in cell for cell in cells) else []),
+        *([TOO_FEW] if fields.TOO_FEW in cells else []),
+    ]
+
+
+def _lead(facts: Mapping[str, Sequence[str]], differing: Sequence[str]) -> list[str]:
     """What all rows share: a line about the place, and one about the protocol."""
-    shared = [fact for fact in fields.FACTS if fact.name != "machine" and not differs(rows, fact.words)]
-    said = [fact for fact in shared if fact.words(rows[0]) != fact.usual]
-    place = [clean(fact.words(rows[0])) for fact in said if fact.name in fields.PLACE]
-    protocol = [clean(fact.words(rows[0])) for fact in said if fact.name not in fields.PLACE]
+    usual = {fact.name: fact.usual for fact in fields.FACTS}
+    said = {
+        name: words[0] for name, words in facts.items() if name not in differing and words[0] != usual[name]
+    }
+    place = [words for name, words in said.items() if name in fields.PLACE and name != "machine"]
+    protocol = [words for name, words in said.items() if name not in fields.PLACE]
     return [line for line in (" · ".join(place), " · ".join(protocol)) if line]

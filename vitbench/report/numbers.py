@@ -40,8 +40,19 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{value:.{_decimals(abs(value), digits)}f}"
 
 
+def cells_wide(text: str) -> int:
+    """Cells of a terminal that a text takes: two for a wide letter."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def clean(text: str) -> str:
     """Text on one line, without characters that steer a terminal or turn the direction of writing."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join("?" if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in text)
 
 
