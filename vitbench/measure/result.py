@@ -43,8 +43,9 @@ def conclude(
     """Judge whatever blocks there are; also what an interrupted run left behind.
 
     `inconclusive`: a block of the plan is missing, the preset is `quick`, or the iterations are slow (over
-    0.15 s) and fewer than 80 % of the blocks reached the width asked for. `unsteady`: fewer than 80 % of the
-    blocks warmed up to a steady state. Otherwise `valid`, provided parity.
+    0.15 s) and fewer than 80 % of the blocks reached the width asked for; fast blocks that did not are told
+    among the reasons. `unsteady`: fewer than 80 % of the blocks warmed up to a steady state. Otherwise
+    `valid`, provided parity.
 
     Args:
         blocks: valid and invalid ones.
@@ -56,34 +57,37 @@ def conclude(
         clock_max_mhz: passed through.
     """
     used = [block for block in blocks if block.invalid is None]
-    against, unsteady = _inconclusive(used, plan), _unsteady(used)
+    too_wide, slow = _too_wide(used, plan)
+    against = [*_incomplete(used, plan), *(too_wide if slow else [])]
+    unsteady = _unsteady(used)
     status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
     return CellResult(
         blocks=tuple(blocks),
         estimate=estimate(blocks, metric=metric, batch=batch, lost=lost),
         status=status,
-        reasons=(*against, *unsteady, *notes),
+        reasons=(*against, *unsteady, *([] if slow else too_wide), *notes),
         clock_max_mhz=clock_max_mhz,
     )
 
 
-def _inconclusive(used: Sequence[Block], plan: Plan) -> list[str]:
+def _incomplete(used: Sequence[Block], plan: Plan) -> list[str]:
     reasons = []
     if len(used) < plan.blocks:
-        reasons.append(f"{len(used)} of {plan.blocks} blocks could be used")
+        reasons.append(f"only {len(used)} of {plan.blocks} blocks could be used")
     if plan.preset == "quick":
         reasons.append("a quick run is never valid")
-    wide = [block for block in used if block.ci_half_width is None or block.ci_half_width > plan.ci_width]
-    slow = any(is_slow(plan, block.median_ms * NS_PER_MS) for block in wide)
-    if slow and not _most(len(used) - len(wide), len(used)):
-        reasons.append(_too_wide(wide, len(used), plan))
     return reasons
 
 
-def _too_wide(wide: Sequence[Block], used: int, plan: Plan) -> str:
+def _too_wide(used: Sequence[Block], plan: Plan) -> tuple[list[str], bool]:
+    """Whether too few blocks reached the width asked for, in words, and whether those iterations are slow."""
+    wide = [block for block in used if block.ci_half_width is None or block.ci_half_width > plan.ci_width]
+    if _most(len(used) - len(wide), len(used)):
+        return [], False
     widths = [block.ci_half_width for block in wide if block.ci_half_width is not None]
-    reached = f"within {max(widths):.1%}" if len(widths) == len(wide) else "without an interval"
-    return f"{len(wide)} of {used} blocks ended at a cap {reached}, not within {plan.ci_width:.1%}"
+    reached = f"within {max(widths):.2%}" if len(widths) == len(wide) else "without an interval"
+    reason = f"{len(wide)} of {len(used)} blocks ended at a cap {reached}, not within {plan.ci_width:.2%}"
+    return [reason], any(is_slow(plan, block.median_ms * NS_PER_MS) for block in wide)
 
 
 def _unsteady(used: Sequence[Block]) -> list[str]:

@@ -32,8 +32,9 @@ def run_interval(block_medians: Sequence[float], *, confidence: float = 0.95) ->
     exp(m -+ t_{(1+confidence)/2, n-1} * s / sqrt(n)), with m and s the mean and the standard deviation of the
     logarithms: processes differ by factors, and the interval then scales with the unit. It is centred on the
     mean, not on the median of the logarithms: t is exact there for log-normal blocks, while round the median
-    of five it would cover 92 %. Up to six blocks it contains their median whatever the blocks are, because
-    |mean - median| <= s * sqrt((n-1)/n) (Hotelling and Solomons 1932); beyond, it is stretched to it.
+    of five it would cover 93.5 %. Up to six blocks it holds the median of the logarithms whatever the blocks
+    are, as |mean - median| <= s * sqrt((n-1)/n) (Hotelling and Solomons 1932); where it does not hold the
+    median, it is stretched to it.
 
     Args:
         block_medians: at least two, positive.
