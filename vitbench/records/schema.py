@@ -117,22 +117,30 @@ class ArtifactPart(Part):
 
 
 class Parity(Part):
-    """Artifact against fp32 PyTorch. `max_diff` is max |difference| / absmax over all inputs."""
+    """Artifact against fp32 PyTorch.
+
+    `max_diff` is max |difference| / absmax over all inputs, None when no value was finite. `cosine` is the
+    smallest of the inputs; `argmax_agreement` is a share of the `argmax_counted` clear decisions.
+    """
 
     passed: bool
-    max_diff: float
+    max_diff: float | None
     tolerance: float
     inputs: int
     finite: bool
     normaliser_min: float | None
+    cosine: float | None = None
+    argmax_agreement: float | None = None
+    argmax_counted: int | None = None
     reason: str | None = None
 
 
 class Probe(Part):
     """Witnesses read beside a block. None where the machine does not tell, and then listed in `unknown`.
 
-    `foreign_cpu` is how many CPUs other processes kept busy during the block: known only after it, as is
-    `throttled` on a machine that counts throttling events. Memory in units of 2**20 bytes.
+    `foreign_cpu` is how many CPUs other processes kept busy during the block, `stolen_cpu` how many a
+    hypervisor kept from this machine: known only after it, as is `throttled` where the machine counts
+    throttling events. Memory in units of 2**20 bytes.
     """
 
     load1: float | None = None
@@ -141,6 +149,7 @@ class Probe(Part):
     governor: str | None = None
     throttled: bool | None = None
     foreign_cpu: float | None = None
+    stolen_cpu: float | None = None
     memory_free_mb: float | None = None
     unknown: tuple[str, ...] = ()
 
