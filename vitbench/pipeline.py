@@ -162,12 +162,15 @@ def _same_model(record: Record, cell: Cell) -> bool:
 
 def _run_cell(cell: Cell, request: Request, store: Store, cache: ArtifactCache, progress: Progress) -> Record:
     engine = runtime.for_target(cell.target)
-    artifact = None
-    if engine.artifact_format is not None:
-        artifact = build_artifact(cell.workload, engine, cache, request.weights_file, cell.label, progress)
     with ExitStack() as stack:
+        # The link first: a device that cannot be reached is told before minutes go into an export.
         link = stack.enter_context(transport.open(cell.target))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-")))
+        artifact = None
+        if engine.artifact_format is not None:
+            artifact = build_artifact(
+                cell.workload, engine, cache, request.weights_file, cell.label, progress
+            )
         device = _Device(cell, request, link, engine, artifact, scratch)
         header = _header(device, progress)
         return _measure(device, header, store, progress)

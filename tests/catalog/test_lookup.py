@@ -115,7 +115,7 @@ def test_a_taken_name_needs_override(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("name = \n", "not valid TOML: .*line 1"),
         (TARGET.replace("threads = 2", "threads = 0"), "threads: input should be greater than 0"),
-        (TARGET.replace('"local"', '"carrier-pigeon"'), "transport: input should be 'local'"),
+        (TARGET.replace('"local"', "7"), "transport: input should be a valid string"),
         (TARGET.replace('title = "a target of the user\'s"', ""), "title: field required"),
         (TARGET + "colour = 1\n", "colour: extra inputs are not permitted"),
     ],

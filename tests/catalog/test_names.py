@@ -24,7 +24,9 @@ def test_grammar(text: str, expected: ModelName) -> None:
     assert parse_model_name(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "effvit", "effvit-", "-b2", "effvit-b2+", "effvit-b2@", "effvit b2", "a/../b-c"])
+@pytest.mark.parametrize(
+    "text", ["", "effvit", "effvit-", "-b2", "effvit-b2+", "effvit-b2@", "effvit b2", "a/../b-c"]
+)
 def test_what_is_no_name_is_refused_with_the_grammar(text: str) -> None:
     with pytest.raises(UsageError, match="is not a model name") as caught:
         parse_model_name(text)
@@ -32,7 +34,9 @@ def test_what_is_no_name_is_refused_with_the_grammar(text: str) -> None:
     assert "family-variant" in caught.value.hint
 
 
-@pytest.mark.parametrize(("text", "expected"), [("224", (224, 224)), ("512x1024", (512, 1024)), (" 64X32 ", (64, 32))])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("224", (224, 224)), ("512x1024", (512, 1024)), (" 64X32 ", (64, 32))]
+)
 def test_resolution(text: str, expected: tuple[int, int]) -> None:
     assert parse_resolution(text) == expected
 

@@ -117,6 +117,19 @@ def test_runtime_that_crashes_while_loading(tmp_path: Path) -> None:
     assert "Traceback" not in done.err
 
 
+def test_transport_and_runtime_that_nobody_offers(tmp_path: Path) -> None:
+    for field, value, message in [
+        ("transport", "pigeon", "reached by pigeon, which this version cannot do"),
+        ("runtime", "onnxruntme", "wants runtime 'onnxruntme', which this version does not have"),
+    ]:
+        fields = {"name": "odd", "title": "odd", "transport": "local", "runtime": "onnxruntime", field: value}
+        lines = [f'{name} = "{text}"' for name, text in fields.items()]
+        (tmp_path / "odd.toml").write_text("\n".join(lines))
+        done = vitbench("run", "-m", "effvit-b0", "-t", "odd.toml", cwd=tmp_path)
+        assert done.code == 2
+        assert message in done.err
+
+
 def test_unknown_option_and_command(tmp_path: Path) -> None:
     assert vitbench("run", "--modle", "x", cwd=tmp_path).code == 2
     assert vitbench("rnu", cwd=tmp_path).code == 2

@@ -106,7 +106,7 @@ class TargetSpec(Spec):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     title: str
-    transport: Literal["local", "ssh", "adb", "sim"]
+    transport: str
     runtime: str
     precision: Literal["fp32", "fp16"] = "fp32"
     threads: Size = 1
@@ -133,6 +133,7 @@ class SimScript(Spec):
     lose_link_in_block: int | None = None
     lose_link_after: Annotated[int, Field(ge=0)] = 0
     crash_in_block: int | None = None
+    crash_at_load: bool = False
     per_model: dict[str, float] = {}
     seed: int = 0
 

@@ -35,6 +35,8 @@ class SimBackend:
             raise AgentError("usage", "the sim runtime needs a script")
         self._script = script
         self._block = int(options.get("block", 0))
+        if script["crash_at_load"]:
+            self._crash()
         model = str(options.get("model", ""))
         self._latency_ms = float(script["per_model"].get(model, script["latency_ms"]))
         if self._latency_ms <= script["h2d_ms"] + script["d2h_ms"]:
