@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 from onnx.inliner import inline_local_functions
@@ -19,7 +20,7 @@ Shape = tuple[int, ...]
 # Their output is the same memory under another shape or name.
 VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 # What comes out of these is still the parameter that went in.
-REARRANGE = VIEWS | {"Cast", "Expand", "Slice", "Split", "Transpose"}
+REARRANGE = VIEWS | {"Cast", "CastLike", "Expand", "Slice", "Split", "Transpose"}
 PRODUCTS = frozenset({"Einsum", "Gemm", "MatMul"})
 ZERO = REARRANGE | {
     "Abs",
@@ -180,19 +181,39 @@ def _tensor_types(graph: onnx.GraphProto) -> _Types:
         if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
             shapes[info.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
             element_types[info.name] = tensor.elem_type
-    for constant in _constants(graph):
-        shapes[constant[0]] = tuple(constant[1].dims)
-        element_types[constant[0]] = constant[1].data_type
+    for initializer in graph.initializer:
+        shapes[initializer.name] = tuple(initializer.dims)
+        element_types[initializer.name] = initializer.data_type
+    _expand_constants(graph, shapes)
     return _Types(shapes, element_types)
 
 
-def _constants(graph: onnx.GraphProto) -> Iterable[tuple[str, TensorProto]]:
-    """Name and tensor of every initializer and constant node."""
-    for initializer in graph.initializer:
-        yield initializer.name, initializer
+def _expand_constants(graph: onnx.GraphProto, shapes: dict[str, Shape]) -> None:
+    """Add the shapes of constants blown up to a constant shape.
+
+    The exporter writes the zero bias of a convolution without one as two nested Expands, which the
+    inference of the standard library does not follow.
+    """
+    values: dict[str, np.ndarray] = {}
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            yield node.output[0], node.attribute[0].t
+        if node.op_type == "Constant":
+            values[node.output[0]] = _constant(node)
+            shapes.setdefault(node.output[0], values[node.output[0]].shape)
+        elif node.op_type == "Shape" and node.input[0] in shapes:
+            bounds = {item.name: item.i for item in node.attribute}
+            part = shapes[node.input[0]][bounds.get("start", 0) : bounds.get("end")]
+            values[node.output[0]] = np.asarray(part)
+        elif node.op_type == "Expand" and node.input[1] in values and node.input[0] in shapes:
+            target = tuple(int(size) for size in values[node.input[1]])
+            shapes[node.output[0]] = np.broadcast_shapes(shapes[node.input[0]], target)
+            if node.input[0] in values:
+                values[node.output[0]] = np.broadcast_to(values[node.input[0]], shapes[node.output[0]])
+
+
+def _constant(node: onnx.NodeProto) -> np.ndarray:
+    """Value of a Constant node."""
+    value = onnx.helper.get_attribute_value(node.attribute[0])
+    return onnx.numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
 
 def _parameters(graph: onnx.GraphProto) -> set[str]:

@@ -89,8 +89,8 @@ class TokenAttention(Attention):
         qkv = qkv.reshape(batch, -1, 3 * self.dim, height * width)
         if qkv.dtype == torch.float16:
             qkv = qkv.float()  # sums over all pixels leave the range of half
-        query, key, value = qkv.split(self.dim, dim=2)
-        return query, key, value
+        # Slices: a split becomes a sequence of tensors in an unoptimised ONNX graph.
+        return qkv[:, :, : self.dim], qkv[:, :, self.dim : 2 * self.dim], qkv[:, :, 2 * self.dim :]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
@@ -129,7 +129,7 @@ class ReluAttention(TokenAttention):
         if query.shape[-1] <= self.dim:
             return self._quadratic(query, key, value)
         if self.formulation == "key-sum":
-            total = key.sum(dim=-1, keepdim=True).transpose(-1, -2)
+            total = key.sum(dim=-1).unsqueeze(2)  # a row: transposing a column is slower in ONNX Runtime
             numerator = torch.matmul(torch.matmul(value, key.transpose(-1, -2)), query)
             return numerator / torch.matmul(total, query).clamp(min=self.eps)
         if self.formulation == "ones-pad":
