@@ -24,9 +24,9 @@ def read(root: str = "/") -> Dict[str, Any]:
     Returns:
         `clock_mhz` (present, mean of the CPUs this process may use), `clock_max_mhz`, `governor`, `turbo`
         (bool), `temp_c` (hottest zone), `throttle_count` (events of all cores since boot), `load1`,
-        `memory_free_mb` (available), `memory_total_mb`, `cpu_count`, `cpu_busy_ns`, `cpu_idle_ns`,
-        `cpu_steal_ns` (all CPUs since boot), `own_cpu_ns` and `peak_rss_bytes` (this process),
-        `uptime_s`, `pressure_cpu` (per cent of the last 10 s in which somebody waited for a CPU).
+        `memory_free_mb` (available), `memory_total_mb`, `swap_used_mb`, `cpu_count`, `cpu_busy_ns`,
+        `cpu_idle_ns`, `cpu_steal_ns` (all CPUs since boot), `own_cpu_ns` and `peak_rss_bytes` (this
+        process), `uptime_s`, `pressure_cpu` (per cent of the last 10 s in which somebody waited for a CPU).
         MB are 2**20 bytes.
     """
     cpus = allowed_cpus(root)
@@ -42,6 +42,7 @@ def read(root: str = "/") -> Dict[str, Any]:
         "own_cpu_ns": process_cpu_ns(root, "self"),
         "peak_rss_bytes": peak_rss_bytes(root),
         "pressure_cpu": pressure_cpu(root),
+        "swap_used_mb": swap_used_mb(root),
     }
     found.update(memory_mb(root))
     found.update(cpu_times_ns(root))
@@ -112,6 +113,13 @@ def memory_mb(root: str) -> Dict[str, Optional[float]]:
         "memory_free_mb": None if free_kb is None else free_kb / 1024,
         "memory_total_mb": None if total_kb is None else total_kb / 1024,
     }
+
+
+def swap_used_mb(root: str) -> Optional[float]:
+    """Memory that was moved to disk, in units of 2**20 bytes."""
+    info = dict(files.fields(files.text(root, "proc/meminfo")))
+    total_kb, free_kb = (_first_number(info.get(name)) for name in ("SwapTotal", "SwapFree"))
+    return None if total_kb is None or free_kb is None else (total_kb - free_kb) / 1024
 
 
 def cpu_times_ns(root: str) -> Dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 
 MISSING = "-"
@@ -47,6 +48,13 @@ def cells_wide(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break text between words, and inside of a word only where it is too long for a line."""
+    if cells_wide(text) <= width:
+        return [text] if text else []
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def clean(text: str) -> str:

@@ -33,8 +33,7 @@ def write(rows: Sequence[Row], form: str, output: Path | None) -> None:
     """
     if output is None:
         screen = Screen.of(sys.stdout)
-        text = render(rows, form, screen)
-        sys.stdout.write(text.encode("ascii", "replace").decode() if screen.ascii_only else text)
+        sys.stdout.write(screen.encode(render(rows, form, screen)))
         return
     from vitbench.records.files import write_atomically
 

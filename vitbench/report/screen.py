@@ -7,8 +7,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TextIO
 
+from vitbench.report.numbers import wrap
+
 # A file or a pipe has no width: as wide as a wide terminal, unless COLUMNS says otherwise.
 PIPE_WIDTH = 160
+# For a screen that has no letters beyond ASCII.
+_PLAIN = str.maketrans({"±": "+/-", "†": "(c)", "‡": "(w)", "·": "|", "─": "-"})
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,21 @@ class Screen:
             colour=terminal and not plain,
             ascii_only="utf" not in (stream.encoding or "utf-8").lower(),
         )
+
+    def paint(self, text: str, style: str | None) -> str:
+        """Text in a style of rich ("bold red"); as it is where there is no colour."""
+        if not self.colour or not style or not text:
+            return text
+        from rich.style import Style
+
+        return Style.parse(style).render(text)
+
+    def wrap(self, text: str) -> list[str]:
+        """Lines that fit; see `numbers.wrap`."""
+        return wrap(text, self.width)
+
+    def encode(self, text: str) -> str:
+        """Text without letters that this screen cannot show."""
+        if not self.ascii_only:
+            return text
+        return text.translate(_PLAIN).encode("ascii", "replace").decode()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from vitbench.report.layout import GAP, Sheet, sheet
-from vitbench.report.numbers import cells_wide
+from vitbench.report.numbers import cells_wide, wrap
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
 
 STYLES = {"valid": "green", "unsteady": "yellow", "inconclusive": "yellow", "parity-failed": "bold red"}
-# For a screen that has no letters beyond ASCII.
-_PLAIN = str.maketrans({"±": "+/-", "†": "(c)", "‡": "(w)", "·": "|", "─": "-"})
 
 
 def render(rows: Sequence[Row], screen: Screen) -> str:
@@ -25,23 +22,23 @@ def render(rows: Sequence[Row], screen: Screen) -> str:
     widths = page.squeezed(screen.width)
     body = _list(page, screen) if widths is None else _table(page, widths, screen)
     parts = [
-        [_paint(line, "bold magenta", screen) for line in _wrap(page.watermark or "", screen.width)]
-        + [_paint(line, "dim", screen) for text in page.lead for line in _wrap(text, screen.width)],
+        [screen.paint(line, "bold magenta") for line in screen.wrap(page.watermark or "")]
+        + [screen.paint(line, "dim") for text in page.lead for line in screen.wrap(text)],
         list(body),
-        [line for text in page.notes for line in _wrap(text, screen.width)],
+        [line for text in page.notes for line in screen.wrap(text)],
     ]
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-    return text.translate(_PLAIN).encode("ascii", "replace").decode() if screen.ascii_only else text
+    return screen.encode(text)
 
 
 def _table(page: Sheet, widths: Sequence[int], screen: Screen) -> Iterator[str]:
-    yield _paint(_line(page.headers, page.right, widths).rstrip(), "bold", screen)
+    yield screen.paint(_line(page.headers, page.right, widths).rstrip(), "bold")
     yield "─" * (sum(widths) + GAP * (len(widths) - 1))
     for cells, status in zip(page.cells, page.statuses, strict=True):
-        folded = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        folded = [wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
         for *figures, last in zip_longest(*folded, fillvalue=""):
             line = _line(figures, page.right[:-1], widths[:-1]) + " " * GAP
-            yield (line + _paint(last, STYLES.get(status), screen)).rstrip()
+            yield (line + screen.paint(last, STYLES.get(status))).rstrip()
 
 
 def _line(cells: Sequence[str], right: Sequence[bool], widths: Sequence[int]) -> str:
@@ -58,19 +55,4 @@ def _list(page: Sheet, screen: Screen) -> Iterator[str]:
         if number:
             yield ""
         yield from (f"{header}: {cell}" for header, cell in zip(page.headers[:-1], cells[:-1], strict=True))
-        yield f"{page.headers[-1]}: {_paint(cells[-1], STYLES.get(status), screen)}"
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Break text between words, and inside of a word only where it is too long for a line."""
-    if cells_wide(text) <= width:
-        return [text] if text else []
-    return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-def _paint(text: str, style: str | None, screen: Screen) -> str:
-    if not screen.colour or not style or not text:
-        return text
-    from rich.style import Style
-
-    return Style.parse(style).render(text)
+        yield f"{page.headers[-1]}: {screen.paint(cells[-1], STYLES.get(status))}"

@@ -1,0 +1,51 @@
+"""`vitbench doctor`: what on this machine spoils a measurement."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vitbench.cli.options import Json
+
+
+def doctor(
+    target: Annotated[str, typer.Option("--target", "-t", help="Target name or TOML file.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a measurement (default: the target's).")
+    ] = None,
+    noise_check: Annotated[
+        bool, typer.Option("--noise-check/--no-noise-check", help="Measure the noise as well, about 10 s.")
+    ] = True,
+    as_json: Json = False,
+    results: Annotated[
+        str, typer.Option("--results", help="Where the records go: a directory, or an fsspec URL.")
+    ] = "results",
+) -> None:
+    """Read each knob that spoils a measurement, judge it and say how to mend it; then check the noise.
+
+    Exit code 0 when the examination ran, whatever it found; 4 when the target cannot be reached.
+
+    Examples:
+
+      vitbench doctor
+
+      vitbench doctor -t cpu --threads 4 --no-noise-check
+
+      vitbench doctor --json | jq '.findings[] | select(.verdict != "ok")'
+    """
+    import sys
+
+    from vitbench import catalog
+    from vitbench.doctor import examine, tell
+    from vitbench.report import Screen
+
+    found = examine.examine(
+        catalog.resolve_target(target),
+        results=results,
+        noise=noise_check,
+        threads=threads,
+        on_stage=lambda text: typer.echo(f"{text} ...", err=True),
+    )
+    screen = Screen.of(sys.stdout)
+    sys.stdout.write(tell.as_json(found) if as_json else tell.as_text(found, screen))

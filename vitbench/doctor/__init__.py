@@ -1,0 +1,1 @@
+"""What spoils a measurement on a machine, and how to mend it."""
