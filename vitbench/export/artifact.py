@@ -19,16 +19,15 @@ def get_artifact(
     runtime_version: str,
     weights_file: Path | None = None,
     formulation: Mapping[str, str] | None = None,
-    no_cache: bool = False,
     on_stage: OnStage | None = None,
 ) -> Artifact:
     """The artifact of a workload for one runtime. Taking one out of the cache imports neither torch nor onnx.
 
     Args:
+        cache: where it is looked for and kept; `ArtifactCache().throwaway()` for one that nobody shall keep.
         target_runtime, runtime_version: what will run it.
         weights_file: checkpoint of the original authors, where `workload.weights` is its hash.
         formulation: attention kind to formulation; the default ones when None.
-        no_cache: neither read nor write the cache: build in a directory that goes when the process ends.
         on_stage: told what is happening whenever it may take long, and when a damaged entry is rebuilt.
 
     Raises:
@@ -55,4 +54,4 @@ def get_artifact(
             on_stage=tell,
         )
 
-    return (cache.throwaway() if no_cache else cache).get_or_build(key, fill, tell)
+    return cache.get_or_build(key, fill, tell)

@@ -191,6 +191,13 @@ def _agreement(wanted: Array, got: Array) -> tuple[int, int]:
     return int((same & clear).sum()), int(clear.sum())
 
 
+def timed_inputs(artifact: Artifact, directory: Path) -> list[TensorFile]:
+    """Write the first seeded images as a raw file in a directory: what an artifact is timed on."""
+    spec = artifact.manifest.inputs[0]
+    values = next(parity_inputs(spec.shape, artifact.manifest.parity.seed))
+    return [write_tensor(spec.name, values.astype(spec.dtype), directory / f"{spec.name}.bin")]
+
+
 def check(artifact: Artifact, session: OutputsSession) -> Parity:
     """Run an artifact that a session has loaded on the inputs of the comparison.
 
