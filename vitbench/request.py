@@ -80,7 +80,7 @@ def parse_request(
         raise UsageError("no model named", "add --model NAME; `vitbench models` lists them")
     if not targets:
         raise UsageError("no target named", "add --target NAME; `vitbench targets` lists them")
-    sizes = [catalog.parse_resolution(text) for text in resolutions] or [None]
+    sizes = [catalog.parse_resolution(text) for text in resolutions]
     auto = list(batches) == ["auto"]
     if auto and metric != "throughput":
         raise UsageError(
@@ -90,7 +90,7 @@ def parse_request(
     target_specs = [catalog.resolve_target(name) for name in targets]
     model_specs = [
         catalog.resolve_model(name, resolution=size, attention=attention)
-        for name, size in product(models, sizes)
+        for name, size in product(models, sizes or [None])
     ]
     source = f"sha256:{_sha256(weights)}" if weights else f"seeded:{seed}"
     cells = [
