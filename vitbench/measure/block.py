@@ -13,7 +13,7 @@ import numpy as np
 from vitbench.measure.plan import fitting_iterations, is_slow, timed_pace, warmup_pace
 from vitbench.measure.session import Batch, Readings, Session
 from vitbench.measure.stopping import Look, look, next_request
-from vitbench.measure.warmup import warmup_ended
+from vitbench.measure.warmup import JUDGED_WINDOWS, warmup_ended
 from vitbench.measure.witness import judge
 from vitbench.records.schema import Block, Pause, Plan, Samples
 from vitbench.stats.blocks import BlockInterval
@@ -94,8 +94,9 @@ class _Series:
     def elapsed_s(self) -> float:
         return self.elapsed_ns / NS_PER_S
 
-    def recent_ns(self, n: int) -> float:
-        return float(np.median(self.total_ns[-n:]))
+    def median_ns(self, last: int = 0) -> float:
+        """Median of the last so many iterations, of all by default."""
+        return float(np.median(self.total_ns[-last:]))
 
     def samples(self) -> Samples:
         return Samples(
@@ -116,7 +117,7 @@ class _Screen:
 
     def refresh(self, series: _Series, interval: BlockInterval | None) -> int | None:
         """Refresh if it is time to; how long that took in ns, else None."""
-        wait_s = max(REFRESH_S, REFRESH_ITERATIONS * series.recent_ns(REFRESH_ITERATIONS) / NS_PER_S)
+        wait_s = max(REFRESH_S, REFRESH_ITERATIONS * series.median_ns() / NS_PER_S)
         if self._setting.refresh is None or series.elapsed_s - self._last_s < wait_s:
             return None
         self._last_s = series.elapsed_s
@@ -157,9 +158,9 @@ def run_block(session: Session, before: Readings, setting: Setting) -> Block:
     """
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     warmup, steady = _warm_up(session, setting)
-    timed = _time(session, setting, warmup.recent_ns(setting.plan.window))
+    timed = _time(session, setting, warmup.median_ns(last=JUDGED_WINDOWS * setting.plan.window))
     after = session.probe()
-    testimony = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
+    judged = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
     interval = timed.last.interval
     if interval is None:
         raise RuntimeError("the stopping rule ended a block without a last look")
@@ -178,9 +179,9 @@ def run_block(session: Session, before: Readings, setting: Setting) -> Block:
         first_inference_ms=warmup.total_ns[0] / NS_PER_MS,
         peak_memory_mb=None if peak is None else float(peak) / 2**20,
         pauses=timed.pauses,
-        before=testimony.before,
-        after=testimony.after,
-        invalid=testimony.invalid,
+        before=judged.before,
+        after=judged.after,
+        invalid=judged.invalid,
     )
 
 
@@ -192,7 +193,7 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
     plan, series, screen = setting.plan, _Series(), _Screen(setting, "warm-up")
     series.add(session.warm(1))
     while True:
-        iteration_ns = series.recent_ns(plan.window)
+        iteration_ns = series.median_ns()
         pace = warmup_pace(plan, slow=is_slow(plan, iteration_ns))
         ended = warmup_ended(series.total_ns, series.elapsed_s, pace)
         if ended is not None:

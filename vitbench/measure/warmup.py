@@ -10,7 +10,8 @@ import numpy as np
 from vitbench.measure.plan import Pace
 from vitbench.stats.robust import quartile3, relative_change, theil_sen_slope
 
-WINDOWS = 3
+STEADY_WINDOWS = 3
+JUDGED_WINDOWS = STEADY_WINDOWS + 1
 MEDIAN_CHANGE = 0.01
 QUARTILE_CHANGE = 0.05
 DRIFT = 0.01
@@ -27,10 +28,10 @@ def is_steady(total_ns: Sequence[int], window: int) -> bool:
         total_ns: iterations of the warm-up so far, in the order they ran; windows are counted from the end.
         window: iterations a window.
     """
-    if len(total_ns) < (WINDOWS + 1) * window:
+    if len(total_ns) < JUDGED_WINDOWS * window:
         return False
-    recent = np.asarray(total_ns[-(WINDOWS + 1) * window :], dtype=np.float64)
-    parts = recent.reshape(WINDOWS + 1, window)
+    recent = np.asarray(total_ns[-JUDGED_WINDOWS * window :], dtype=np.float64)
+    parts = recent.reshape(JUDGED_WINDOWS, window)
     for before, after in pairwise(parts):
         if relative_change(float(np.median(after)), float(np.median(before))) > MEDIAN_CHANGE:
             return False

@@ -18,7 +18,7 @@ MIN_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Judgement:
     """Both probes of a block, and why it is invalid (None where nothing speaks against it)."""
 
     before: Probe
@@ -26,7 +26,7 @@ class Testimony:
     invalid: str | None
 
 
-def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Testimony:
+def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Judgement:
     """Turn the readings round a block into its probes and a verdict.
 
     Invalid when the device throttled, when its clock after the block is under 90 % of the highest seen in
@@ -49,7 +49,7 @@ def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: flo
     first = _probe(before, {"throttled": _flag(before, "throttled")}, never_known)
     last = _probe(after, during, never_known)
     highest = highest_clock_mhz(clock_max_mhz, first.clock_mhz, last.clock_mhz)
-    return Testimony(first, last, _verdict(last, threads, _number(after, "cpu_count"), highest))
+    return Judgement(first, last, _verdict(last, threads, _number(after, "cpu_count"), highest))
 
 
 def highest_clock_mhz(*clocks_mhz: float | None) -> float | None:
