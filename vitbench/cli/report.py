@@ -45,8 +45,11 @@ def report(
 ) -> None:
     """Show what was measured: the newest record of each cell, whatever its status.
 
-    Data goes to standard output, remarks to standard error. Exit code 0: something is shown; 3: nothing was
-    measured that could be; 2: a file could not be read (the others are shown).
+    Data goes to standard output, remarks to standard error.
+
+    Exit code 0: something is shown. 3: nothing such was measured.
+
+    2: a file could not be read; what could be is shown.
 
     Examples:
 
@@ -65,6 +68,5 @@ def report(
     asked = filters(split(model), split(target), split(status), since, simulated=simulated, every=every)
     found = collect(Store(results), asked)
     write(found.rows, form, output)
-    for line in found.messages:
-        typer.echo(line, err=True)
+    typer.echo("\n".join(found.messages), err=True, nl=bool(found.messages))
     raise typer.Exit(int(found.exit_code))

@@ -8,7 +8,7 @@ from vitbench.doctor.machine import Busy, Finding, Knob, Machine
 
 WARM_C = 80.0
 BUSY_CPUS = 0.1
-# What the witnesses of a measurement void a block for: METHOD 4.7.
+# What the witnesses of a measurement void a block for.
 VOID_CPUS = 0.25
 STOLEN_CPUS = 0.01
 LOAD_PER_CPU = 0.3

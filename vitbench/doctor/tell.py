@@ -15,6 +15,7 @@ from vitbench.report.screen import Screen
 STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "dim"}
 VERDICT_WIDTH = max(map(len, Verdict)) + 2
 NOISE = "noise"
+FIX = "fix: "
 
 
 def as_json(diagnosis: Diagnosis) -> str:
@@ -44,7 +45,7 @@ def as_text(diagnosis: Diagnosis, screen: Screen) -> str:
 def judge_noise(noise: Noise) -> Finding:
     """Judge the noise by the change that a comparison could still see.
 
-    Ok up to 1.5 %, about what the default threshold of a gate allows for; fail from ten times that.
+    Ok up to what the default threshold of a gate allows for; fail where only a change of 15 % shows.
     """
     seen = (
         f"{noise.blocks} processes, {noise.iterations} iterations of {noise.median_ms:.2f} ms: "
@@ -75,15 +76,19 @@ def _title(diagnosis: Diagnosis) -> str:
 
 def _lines(finding: Finding, knob_width: int, screen: Screen) -> Iterator[str]:
     indent = " " * (VERDICT_WIDTH + knob_width)
-    seen = wrap(clean(finding.seen), max(screen.width - len(indent), 20)) or [""]
+    room = max(screen.width - len(indent), 20)
+    seen = wrap(clean(finding.seen), room) or [""]
     verdict = screen.paint(finding.verdict, STYLES[finding.verdict]) + " " * (
         VERDICT_WIDTH - len(finding.verdict)
     )
     yield f"{verdict}{finding.knob.ljust(knob_width)}{seen[0]}".rstrip()
     yield from (indent + line for line in seen[1:])
     if finding.fix:
-        # A fix is to be copied: it stays on one line.
-        yield f"{indent}fix: {clean(finding.fix)}"
+        # A command is to be copied: it stays on one line.
+        lines = [finding.fix] if "sudo" in finding.fix else wrap(finding.fix, room - len(FIX))
+        yield from (
+            indent + (FIX if number == 0 else " " * len(FIX)) + line for number, line in enumerate(lines)
+        )
 
 
 def _sum(findings: list[Finding]) -> str:

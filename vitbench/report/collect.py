@@ -42,6 +42,8 @@ def collect(store: Store, filters: Filters) -> Collected:
         *_unreadable(contents.problems),
         *_interrupted(store),
     ]
+    if chosen.rows and messages:
+        messages.insert(0, "")  # apart from a table on the same terminal
     shown = ExitCode.OK if chosen.rows else ExitCode.INCONCLUSIVE
     return Collected(chosen.rows, messages, ExitCode.USAGE if contents.problems else shown)
 

@@ -40,21 +40,21 @@ class Fact:
     column: Column | None = None
 
 
-def latency(row: Row) -> str:
+def value(row: Row) -> str:
     """`27.43 ± 0.21`, marked when only compute could be timed or no interval between processes exists."""
-    return _value(row) if row.unit == "ms" else MISSING
+    return _marked(row, "")
 
 
-def throughput(row: Row) -> str:
-    """`1234 ± 12` images per second, marked like a latency."""
-    return _value(row) if row.unit == "img/s" else MISSING
+def value_and_unit(row: Row) -> str:
+    """Like `value`, with the unit: for rows that were taken for different things."""
+    return _marked(row, f" {row.unit}")
 
 
-def _value(row: Row) -> str:
+def _marked(row: Row, unit: str) -> str:
     if row.value is None:
         return MISSING
     marks = COMPUTE_ONLY * (row.value_is == "compute") + WITHIN_PROCESS * bool(row.within_process_only)
-    return f"{with_interval(row.value, row.value_low, row.value_high)} {marks}".rstrip()
+    return f"{with_interval(row.value, row.value_low, row.value_high)}{unit} {marks}".rstrip()
 
 
 def _tail(name: str) -> Cell:
@@ -100,25 +100,24 @@ SUBJECT = (
     Column("model", "model", lambda row: row.model, NEVER_DROPPED, right=False),
     Column("resolution", "HxW", lambda row: row.resolution, NEVER_DROPPED, right=False),
 )
-VALUES = (
-    Column("latency", "latency ms", latency, NEVER_DROPPED),
-    Column("throughput", "images/s", throughput, NEVER_DROPPED),
-)
+LATENCY = Column("latency", "latency ms", value, NEVER_DROPPED)
+THROUGHPUT = Column("throughput", "images/s", value, NEVER_DROPPED)
+EITHER = Column("value", "value", value_and_unit, NEVER_DROPPED)
 FIGURES = (
-    Column("p90", "p90 ms", _tail("p90_ms"), 2),
-    Column("p95", "p95 ms", _tail("p95_ms"), 12),
-    Column("p99", "p99 ms", _tail("p99_ms"), 5),
-    Column("h2d", "in ms", _figure("h2d_ms"), 9),
-    Column("compute", "compute ms", _figure("compute_ms"), 8),
-    Column("d2h", "out ms", _figure("d2h_ms"), 9),
-    Column("first", "first ms", _figure("first_inference_ms"), 13),
-    Column("memory", "peak MB", _figure("peak_memory_mb"), 11),
-    Column("params", "params M", _figure("params", 1e6), 7),
-    Column("gmacs", "GMACs", lambda row: significant(row.macs / row.batch / 1e9), 1),
-    Column("attention", "attn %", _attention_percent, 10),
-    Column("rate", "GMAC/s", _figure("gmacs_per_s"), 4),
-    Column("parity", "parity", _parity, 6, right=False),
-    Column("date", "date", lambda row: row.created_utc[:10], 10, right=False),
+    Column("p90", "p90 ms", _tail("p90_ms"), 3),
+    Column("p95", "p95 ms", _tail("p95_ms"), 13),
+    Column("p99", "p99 ms", _tail("p99_ms"), 6),
+    Column("h2d", "in ms", _figure("h2d_ms"), 10),
+    Column("compute", "compute ms", _figure("compute_ms"), 9),
+    Column("d2h", "out ms", _figure("d2h_ms"), 10),
+    Column("first", "first ms", _figure("first_inference_ms"), 14),
+    Column("memory", "peak MB", _figure("peak_memory_mb"), 12),
+    Column("params", "params M", _figure("params", 1e6), 8),
+    Column("gmacs", "GMACs", lambda row: significant(row.macs / row.batch / 1e9), 2),
+    Column("attention", "attn %", _attention_percent, 11),
+    Column("rate", "GMAC/s", _figure("gmacs_per_s"), 5),
+    Column("parity", "parity", _parity, 7, right=False),
+    Column("date", "date", lambda row: row.created_utc[:10], 11, right=False),
 )
 FACTS = (
     Fact(
@@ -129,22 +128,22 @@ FACTS = (
     Fact(
         "device",
         lambda row: row.device,
-        column=Column("device", "device", lambda r: r.device, 14, right=False),
+        column=Column("device", "device", lambda r: r.device, 15, right=False),
     ),
     Fact("machine", lambda row: f"machine {row.machine_key or 'unknown'}"),
     Fact("runtime", lambda row: f"{row.runtime} {row.runtime_version}"),
     Fact(
-        "batch", lambda row: f"batch {row.batch}", column=Column("batch", "batch", lambda r: str(r.batch), 0)
+        "batch", lambda row: f"batch {row.batch}", column=Column("batch", "batch", lambda r: str(r.batch), 1)
     ),
     Fact(
         "precision",
         lambda row: row.precision,
-        column=Column("precision", "precision", lambda r: r.precision, 3, right=False),
+        column=Column("precision", "precision", lambda r: r.precision, 4, right=False),
     ),
     Fact(
         "threads",
         lambda row: _count(row.threads, "thread"),
-        column=Column("threads", "threads", lambda r: str(r.threads), 3),
+        column=Column("threads", "threads", lambda r: str(r.threads), 4),
     ),
     Fact("transfers", lambda row: TRANSFERS.get(row.transfers, row.transfers)),
     Fact("zero_copy", lambda row: "zero-copy" if row.zero_copy else "no zero-copy", "no zero-copy"),

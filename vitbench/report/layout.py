@@ -104,9 +104,18 @@ class _Filled:
 def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[_Filled]:
     """Every column that says something about these rows."""
     facts = [_fill(fact.column, rows) for fact in fields.FACTS if fact.column and fact.name in differing]
-    figures = [_fill(column, rows) for column in (*fields.VALUES, *fields.FIGURES)]
+    figures = [_fill(column, rows) for column in fields.FIGURES]
     told = [column for column in figures if set(column.cells) != {MISSING}]
-    return [*(_fill(column, rows) for column in fields.SUBJECT), *facts, *told]
+    subject = [_fill(column, rows) for column in fields.SUBJECT]
+    return [*subject, *facts, _fill(_value(rows), rows), *told]
+
+
+def _value(rows: Sequence[Row]) -> Column:
+    """The column of what the rows were taken for."""
+    units = {row.unit for row in rows}
+    if len(units) > 1:
+        return fields.EITHER
+    return fields.THROUGHPUT if units == {"img/s"} else fields.LATENCY
 
 
 def _fill(column: Column, rows: Sequence[Row]) -> _Filled:

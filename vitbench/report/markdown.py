@@ -10,7 +10,7 @@ from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
 
 # The columns that a page is wide enough for.
-MOST_DROP = 8
+MOST_DROP = 9
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
 # Names: as code, in which nothing is a link, a mention or a tag.
 _CODE = ("model", "target", "device")

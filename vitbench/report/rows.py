@@ -114,13 +114,19 @@ def from_flat(flat: Mapping[str, Any]) -> Row:
     found: dict[str, Any] = {name: flat.get(source) for name, source in _SOURCES.items()}
     found["height"], found["width"] = flat["workload.resolution"]
     found["resolution"] = f"{found['height']}x{found['width']}"
-    found["reasons"] = tuple(flat["reasons"])
+    found["reasons"] = _reasons(flat)
     affinity = flat.get("protocol.affinity")
     found["affinity"] = None if affinity is None else ",".join(str(cpu) for cpu in affinity)
     passed = flat.get("parity.passed")
     found["parity"] = "none" if passed is None else "passed" if passed else "failed"
     found |= _value(flat)
     return Row(**found)
+
+
+def _reasons(flat: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why the status is what it is: failed parity first."""
+    parity, reasons = flat.get("parity.reason"), tuple(flat["reasons"])
+    return (f"parity: {parity}", *reasons) if parity and flat["status"] == "parity-failed" else reasons
 
 
 def _value(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -80,10 +81,12 @@ def parse_since(text: str, now: datetime) -> datetime:
     Raises:
         UsageError: it is neither.
     """
-    if ago := _AGO.match(text):
-        count = int(ago.group(1))
-        return now - (timedelta(days=count) if ago.group(2) == "d" else timedelta(hours=count))
     moment = _moment(text)
+    if ago := _AGO.match(text):
+        # Further back than the calendar reaches is no time.
+        with contextlib.suppress(OverflowError):
+            count = int(ago.group(1))
+            moment = now - (timedelta(days=count) if ago.group(2) == "d" else timedelta(hours=count))
     if moment is None:
         raise UsageError(f"cannot read the time `{text}`", "give 2026-11-21, 2026-11-21T08:15, 7d or 12h")
     return moment

@@ -54,5 +54,6 @@ def _list(page: Sheet, screen: Screen) -> Iterator[str]:
     for number, (cells, status) in enumerate(zip(page.cells, page.statuses, strict=True)):
         if number:
             yield ""
-        yield from (f"{header}: {cell}" for header, cell in zip(page.headers[:-1], cells[:-1], strict=True))
-        yield f"{page.headers[-1]}: {screen.paint(cells[-1], STYLES.get(status))}"
+        lines = [screen.wrap(f"{header}: {cell}") for header, cell in zip(page.headers, cells, strict=True)]
+        yield from (line for wrapped in lines[:-1] for line in wrapped)
+        yield from (screen.paint(line, STYLES.get(status)) for line in lines[-1])
