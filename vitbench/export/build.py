@@ -6,11 +6,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import onnx
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -28,6 +30,7 @@ from vitbench.export.manifest import (
     hash_file,
     list_files,
 )
+from vitbench.export.memory import refuse_what_does_not_fit
 from vitbench.export.normaliser import build_zero_image
 from vitbench.export.onnx import export_onnx, shape_of
 from vitbench.records.schema import Counts
@@ -94,6 +97,8 @@ def _build(
     on_stage: OnStage,
 ) -> Manifest:
     on_stage(f"building {workload.model.name}")
+    counts = counting.count_model(workload.model, workload.batch)
+    refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
     reference = zoo.create(workload.model)
     _fill(reference, workload, weights_file)
     running = to_deploy(reference) if workload.model.form == "deploy" else reference
@@ -110,7 +115,7 @@ def _build(
     graph = export_onnx(running.to(dtype), workload.input_shape, path, dtype=dtype)
 
     on_stage(f"counting {workload.label}")
-    counts = _count(workload, running, path)
+    counted = _count(workload, counts, running, path)
 
     files = list_files(directory)
     model_files = [entry for entry in files if entry.name.startswith("model/")]
@@ -122,7 +127,7 @@ def _build(
         digest=digest_of(model_files),
         bytes=sum(entry.bytes for entry in model_files),
         format="onnx",
-        exporter=f"torch {torch.__version__} {EXPORTER}, opset {OPSET}",
+        exporter=f"torch {torch.__version__} {EXPORTER}, onnxscript {version('onnxscript')}",
         opset=OPSET,
         model_file=MODEL_FILE,
         files=files,
@@ -130,7 +135,7 @@ def _build(
         outputs=tuple(_describe(tensor) for tensor in graph.graph.output),
         precision=workload.precision,
         formulation=formulations,
-        counts=counts,
+        counts=counted,
         parity=parity_entry,
     )
 
@@ -189,13 +194,12 @@ def _add_array(archive: zipfile.ZipFile, name: str, values: NDArray[Any]) -> Non
         np.lib.format.write_array(file, values, allow_pickle=False)
 
 
-def _count(workload: Workload, running: nn.Module, path: Path) -> Counts:
+def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, path: Path) -> Counts:
     """Counts of the model and of what runs; the module and its graph are counted apart and must agree.
 
     Raises:
         VitbenchError: they do not.
     """
-    model = counting.count_model(workload.model, workload.batch)
     module = counting.count_module(running, workload.input_shape)
     graph = counting.count_onnx(path)
     for what in ("macs", "macs_attention"):
