@@ -80,7 +80,7 @@ def parse_request(
         raise UsageError("no model named", "add --model NAME; `vitbench models` lists them")
     if not targets:
         raise UsageError("no target named", "add --target NAME; `vitbench targets` lists them")
-    sizes = [catalog.parse_resolution(text) for text in resolutions]
+    sizes: list[tuple[int, int] | None] = [catalog.parse_resolution(text) for text in resolutions]
     auto = list(batches) == ["auto"]
     if auto and metric != "throughput":
         raise UsageError(

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.cli import COMMAND, vitbench
 
-RUN = ["run", "-m", "effvit-b0:64", "-t", "cpu", "--blocks", "3", "--allow-inconclusive"]
+RUN = ["run", "-m", "effvit-b0:64", "-t", "cpu", "--quick", "--allow-inconclusive"]
 WAIT_S = 240.0
 
 # Kills its own process when a record is about to get its final name.
@@ -104,8 +104,8 @@ def agents_of(pid: int) -> list[str]:
     ("moment", "saved_blocks"),
     [
         (r"reference|export", 0),
-        (r"block 1/3, warm-up", 0),
-        (r"block 2/3, (warm-up|timed)", 1),
+        (r"block 1/2, warm-up", 0),
+        (r"block 2/2, (warm-up|timed)", 1),
     ],
     ids=["export", "warm-up", "second block"],
 )
@@ -126,9 +126,9 @@ def test_killed(moment: str, saved_blocks: int, tmp_path: Path) -> None:
     if saved_blocks:
         assert "saved 1 finished blocks of a run that was killed" in again.err
         assert found[0]["status"] == "inconclusive"
-        assert found[0]["reasons"] == ["interrupted after 1 of 3 blocks"]
+        assert found[0]["reasons"] == ["interrupted after 1 of 2 blocks"]
         assert len(found[0]["blocks"]) == 1  # type: ignore[arg-type]
-    assert len(found[-1]["blocks"]) == 3  # type: ignore[arg-type]
+    assert len(found[-1]["blocks"]) == 2  # type: ignore[arg-type]
     assert not list((tmp_path / "results" / ".running").glob("[!.]*"))
 
 
@@ -142,17 +142,17 @@ def test_killed_while_the_record_is_written(tmp_path: Path) -> None:
     again = vitbench(*arguments, cwd=tmp_path)
     assert again.code == 0, again.err
     first, second = records(tmp_path)
-    assert first["reasons"] == ["interrupted after 3 of 3 blocks"]
-    assert len(second["blocks"]) == 3  # type: ignore[arg-type]
+    assert first["reasons"] == ["interrupted after 2 of 2 blocks"]
+    assert len(second["blocks"]) == 2  # type: ignore[arg-type]
 
 
 def test_ctrl_c_prints_what_was_finished(tmp_path: Path) -> None:
     run = OnTerminal(RUN, tmp_path)
-    run.read_until(r"block 2/3, (warm-up|timed)")
+    run.read_until(r"block 2/2, (warm-up|timed)")
     code, output = run.end(signal.SIGINT)
     assert code == 130
     assert "effvit-b0" in output
-    assert "interrupted by the user after 1 of 3 blocks" in output
+    assert "interrupted by the user after 1 of 2 blocks" in output
     assert "Traceback" not in run.seen
     (record,) = records(tmp_path)
     assert record["status"] == "inconclusive"
