@@ -109,6 +109,17 @@ def test_killed_in_a_block_or_in_the_record_keeps_the_finished_blocks(tmp_path: 
     assert list(store.running_dir.iterdir()) == []
 
 
+def test_failed_parity_outweighs_the_interruption(tmp_path: Path) -> None:
+    run_until(tmp_path, 2, "block")
+    store = Store(tmp_path)
+    (directory,) = abandoned(store)
+    header = directory / "header.json"
+    header.write_text(header.read_text().replace('"passed": true', '"passed": false'))
+    recover(store, conclude)
+    ((record,), _) = store.records()
+    assert record.status == "parity-failed"
+
+
 def test_killed_between_record_and_journal_makes_no_second_record(tmp_path: Path) -> None:
     run_until(tmp_path, 5, "journal")
     store = Store(tmp_path)

@@ -147,6 +147,32 @@ def test_an_ascii_locale_is_no_reason_to_fail(directory: Path) -> None:
     assert "27.43 +/- 0.21" in report(directory, PYTHONIOENCODING="ascii").stdout
 
 
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_reader_that_leaves_is_no_error(directory: Path, form: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "--format", form],
+        cwd=directory,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_standard_output_is_a_usage_error(directory: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            COMMAND, cwd=directory, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "error: cannot write to standard output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def on_terminal(directory: Path, **environment: str) -> str:
     """What `vitbench report` prints on a terminal of 100 columns."""
     controller, terminal = pty.openpty()

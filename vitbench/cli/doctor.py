@@ -39,6 +39,7 @@ def doctor(
     from vitbench import catalog
     from vitbench.doctor import examine, tell
     from vitbench.report import Screen
+    from vitbench.report.output import emit
 
     found = examine.examine(
         catalog.resolve_target(target),
@@ -47,5 +48,4 @@ def doctor(
         threads=threads,
         on_stage=lambda text: typer.echo(f"{text} ...", err=True),
     )
-    screen = Screen.of(sys.stdout)
-    sys.stdout.write(tell.as_json(found) if as_json else tell.as_text(found, screen))
+    emit(tell.as_json(found) if as_json else tell.as_text(found, Screen.of(sys.stdout)))

@@ -119,8 +119,9 @@ def abandoned(store: Store) -> list[Path]:
 def recover(store: Store, estimate: Estimator) -> list[Interrupted]:
     """Turn the journals of runs whose process is gone into records, and drop them.
 
-    A record made so is `inconclusive`, with the reason "interrupted after k of n blocks". The journal of a
-    run that had finished no block is only dropped. Runs that are still going on are left alone.
+    A record made so is `inconclusive` (`parity-failed` where that is known), with the reason "interrupted
+    after k of n blocks". The journal of a run that had finished no block is only dropped. Runs that are
+    still going on are left alone.
 
     Args:
         store: where the runs were to be recorded.
@@ -148,7 +149,7 @@ def _salvage(store: Store, directory: Path, estimate: Estimator) -> Interrupted:
     if blocks and not store.has(header.id):
         record = Record(
             **dict(header),
-            status="inconclusive",
+            status="parity-failed" if header.parity and not header.parity.passed else "inconclusive",
             reasons=(f"interrupted after {len(blocks)} of {header.plan.blocks} blocks",),
             estimate=estimate(header, blocks),
             blocks=tuple(blocks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +33,7 @@ def write(rows: Sequence[Row], form: str, output: Path | None) -> None:
         UsageError: the file cannot be written.
     """
     if output is None:
-        screen = Screen.of(sys.stdout)
-        sys.stdout.write(screen.encode(render(rows, form, screen)))
+        emit(render(rows, form, Screen.of(sys.stdout)))
         return
     from vitbench.records.files import write_atomically
 
@@ -43,3 +43,29 @@ def write(rows: Sequence[Row], form: str, output: Path | None) -> None:
         raise UsageError(
             f"cannot write `{output}`: {error.strerror or error}", "choose another file with --output"
         ) from error
+
+
+def emit(text: str) -> None:
+    """Print text on standard output, at once and with replacements for letters it cannot show.
+
+    A reader that has left (`| head`) wants no more, and that is no error: what is printed from then on goes
+    nowhere.
+
+    Raises:
+        UsageError: it cannot be written, for example to a file on a full disk.
+    """
+    try:
+        sys.stdout.write(Screen.of(sys.stdout).encode(text))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+    except OSError as error:
+        _silence()
+        raise UsageError(
+            f"cannot write to standard output: {error.strerror or error}", "make room, or write elsewhere"
+        ) from error
+
+
+def _silence() -> None:
+    # The interpreter flushes what is still buffered when it ends, and would complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
