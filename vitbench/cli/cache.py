@@ -27,7 +27,9 @@ def list_entries(as_json: Json = False) -> None:
 
 @app.command("verify")
 def verify(as_json: Json = False) -> None:
-    """Hash every file again; exit code 3 when an artifact is damaged (the next run builds it again).
+    """Hash every cached file again.
+
+    Exit code 3 when an artifact is damaged; the next run that needs it builds it again.
 
     Example: vitbench cache verify
     """
@@ -52,7 +54,9 @@ def prune(
     everything: Annotated[bool, typer.Option("--all", help="Remove everything that is not in use.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove artifacts that no process uses, and what killed exports left behind.
+    """Remove artifacts that no process uses.
+
+    What killed exports left behind goes as well.
 
     Examples:
 

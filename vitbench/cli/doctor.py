@@ -22,7 +22,9 @@ def doctor(
         str, typer.Option("--results", help="Where the records go: a directory, or an fsspec URL.")
     ] = "results",
 ) -> None:
-    """Read each knob that spoils a measurement, judge it and say how to mend it; then check the noise.
+    """Find what spoils a measurement here.
+
+    Reads each knob of the machine, judges it and says how to mend it; then checks the noise.
 
     Exit code 0 when the examination ran, whatever it found; 4 when the target cannot be reached.
 

@@ -17,6 +17,7 @@ app = typer.Typer(
     epilog="First steps: vitbench run -m effvit-b1 -t cpu --quick | vitbench report | vitbench doctor",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it with rich takes longer than everything else together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -8,7 +8,7 @@ import typer
 
 from vitbench.cli.options import Attention, Json
 
-app = typer.Typer(help="List the models, or show one with its counts and published figures.")
+app = typer.Typer(help="List the models, or show one with its counts.")
 
 
 @app.callback(invoke_without_command=True)

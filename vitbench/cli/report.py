@@ -43,7 +43,9 @@ def report(
         str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
     ] = "results",
 ) -> None:
-    """Show what was measured: the newest record of each cell, whatever its status.
+    """Show what was measured.
+
+    The newest record of each cell, whatever its status.
 
     Data goes to standard output, remarks to standard error.
 
