@@ -117,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=12, help="pairs of fresh processes (default: 12)")
     parser.add_argument("--model", nargs="+", default=["effvit-b1", "effvit-b2"])
     options = parser.parse_args(arguments)
-    return 0 if all([compare(name, options.pairs) for name in options.model]) else 1
+    kept = [compare(name, options.pairs) for name in options.model]
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

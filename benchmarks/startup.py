@@ -1,6 +1,6 @@
 """How long `vitbench --help` takes, against importing the two libraries it is made of.
 
-    python -m benchmarks.startup [--runs 20]
+python -m benchmarks.startup [--runs 20]
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ LIMIT = 2.5
 
 def main() -> int:
     """Print the ratio of the medians; 1 when it is over the limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=20, help="counted runs of each side (default: 20)")
     runs = parser.parse_args().runs
     help_command = [sys.executable, "-m", "vitbench", "--help"]

@@ -24,6 +24,7 @@ from vitbench.records.schema import (
     Header,
     Parity,
     Record,
+    Status,
     TargetPart,
     WorkloadPart,
 )
@@ -96,11 +97,12 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
         cache = cache.throwaway()
     records: list[Record] = []
     failures: list[Failure] = []
+    clocks_mhz: dict[str, float] = {}
     for first in request.cells:
         cell: Cell | None = first
         while cell is not None:
             try:
-                records.append(_run_cell(cell, request, store, cache, progress))
+                records.append(_run_cell(cell, request, store, cache, clocks_mhz, progress))
             except UsageError:
                 raise
             except VitbenchError as error:
@@ -160,7 +162,14 @@ def _same_model(record: Record, cell: Cell) -> bool:
     )
 
 
-def _run_cell(cell: Cell, request: Request, store: Store, cache: ArtifactCache, progress: Progress) -> Record:
+def _run_cell(
+    cell: Cell,
+    request: Request,
+    store: Store,
+    cache: ArtifactCache,
+    clocks_mhz: dict[str, float],
+    progress: Progress,
+) -> Record:
     engine = runtime.for_target(cell.target)
     with ExitStack() as stack:
         # The link first: a device that cannot be reached is told before minutes go into an export.
@@ -171,7 +180,7 @@ def _run_cell(cell: Cell, request: Request, store: Store, cache: ArtifactCache, 
             artifact = build_artifact(
                 cell.workload, engine, cache, request.weights_file, cell.label, progress
             )
-        device = _Device(cell, request, link, engine, artifact, scratch)
+        device = _Device(cell, request, link, engine, artifact, scratch, clocks_mhz)
         header = _header(device, progress)
         return _measure(device, header, store, progress)
 
@@ -203,7 +212,7 @@ def build_artifact(
 
 @dataclass(frozen=True)
 class _Device:
-    """One cell's way to its device."""
+    """One cell's way to its device; `clocks_mhz` has the highest clock seen so far, by target."""
 
     cell: Cell
     request: Request
@@ -211,6 +220,7 @@ class _Device:
     engine: Runtime
     artifact: Artifact | None
     scratch: Path
+    clocks_mhz: dict[str, float]
 
     @contextmanager
     def session(self, block: int) -> Iterator[AgentSession]:
@@ -311,6 +321,7 @@ def _measure(device: _Device, header: Header, store: Store, progress: Progress) 
             metric=header.protocol.metric,
             batch=header.workload.batch,
             threads=header.protocol.threads,
+            clock_max_mhz=device.clocks_mhz.get(header.target.name),
             on_progress=lambda seen: progress.measuring(label, seen),
             on_block=keep,
             sleep=_no_sleep if header.simulated else time.sleep,
@@ -320,28 +331,28 @@ def _measure(device: _Device, header: Header, store: Store, progress: Progress) 
             kept.discard()
             raise Interrupted(None) from None
         reason = f"interrupted by the user after {len(finished)} of {header.plan.blocks} blocks"
-        record = Record(
-            **dict(header),
-            status="inconclusive",
-            reasons=(reason,),
-            estimate=_estimate(header, finished),
-            blocks=tuple(finished),
-        )
+        record = _conclude(header, "inconclusive", (reason,), _estimate(header, finished), finished)
         _save(kept, record, progress)
         raise Interrupted(record) from None
     except VitbenchError:
         kept.discard()
         raise
-    failed_parity = header.parity is not None and not header.parity.passed
-    record = Record(
-        **dict(header),
-        status="parity-failed" if failed_parity else result.status,
-        reasons=result.reasons,
-        estimate=result.estimate,
-        blocks=result.blocks,
-    )
+    if result.clock_max_mhz is not None:
+        device.clocks_mhz[header.target.name] = result.clock_max_mhz
+    record = _conclude(header, result.status, result.reasons, result.estimate, result.blocks)
     _save(kept, record, progress)
     return record
+
+
+def _conclude(
+    header: Header, status: Status, reasons: Sequence[str], estimate: Estimate | None, blocks: Sequence[Block]
+) -> Record:
+    """The record of a cell. Without parity nothing else matters."""
+    if header.parity is not None and not header.parity.passed:
+        status, reasons = "parity-failed", (header.parity.reason or "parity failed", *reasons)
+    return Record(
+        **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
+    )
 
 
 def _no_sleep(_seconds: float) -> None:
@@ -376,7 +387,7 @@ def export(request: Request, output: Path | None, progress: Progress) -> tuple[A
     cache = cache.throwaway() if request.no_cache else cache
     artifact = build_artifact(cell.workload, engine, cache, request.weights_file, cell.label, progress)
     with transport.open(cell.target) as link, tempfile.TemporaryDirectory(prefix="vitbench-") as scratch:
-        device = _Device(cell, request, link, engine, artifact, Path(scratch))
+        device = _Device(cell, request, link, engine, artifact, Path(scratch), {})
         progress.stage(cell.label, CHECKING)
         with device.session(0) as session:
             checked = parity.check(artifact, session)

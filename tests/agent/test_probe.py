@@ -79,7 +79,7 @@ def lay_out(root: Path, files: dict[str, str]) -> str:
 
 def test_reads_every_witness(tmp_path: Path) -> None:
     assert probe.read(lay_out(tmp_path, LAPTOP)) == {
-        "clock_mhz": 2500.0,
+        "clock_mhz": 2600.0,
         "clock_max_mhz": 4200.0,
         "governor": "powersave",
         "turbo": False,
@@ -120,9 +120,9 @@ def test_unreadable_contents_are_absent(tmp_path: Path) -> None:
 
 def test_clock_falls_back_to_cpuinfo_of_the_allowed_cpus(tmp_path: Path) -> None:
     root = lay_out(tmp_path, {name: LAPTOP[name] for name in ("proc/cpuinfo", "proc/self/status")})
-    assert probe.read(root)["clock_mhz"] == 2000.0
-    (tmp_path / "proc/self/status").write_text("Cpus_allowed_list:\t1\n")
     assert probe.read(root)["clock_mhz"] == 3000.0
+    (tmp_path / "proc/self/status").write_text("Cpus_allowed_list:\t0\n")
+    assert probe.read(root)["clock_mhz"] == 1000.0
 
 
 def test_governors_that_differ_are_all_named(tmp_path: Path) -> None:

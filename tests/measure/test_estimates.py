@@ -136,8 +136,17 @@ def test_invalid_blocks_are_counted_and_not_used() -> None:
     found = estimate(blocks, metric="latency", batch=1, lost=2)
     clean = estimate(five(), metric="latency", batch=1, lost=3)
     assert found == clean
-    assert estimate([blocks[-1]], metric="latency", batch=1) is None
     assert estimate([], metric="latency", batch=1) is None
+
+
+def test_where_every_block_is_disturbed_they_are_used_and_told() -> None:
+    blocks = [block(index, median_ms=50.0, invalid="the device throttled") for index in range(5)]
+    result = conclude(blocks, FULL)
+    assert result.estimate is not None
+    assert result.estimate.latency_ms == 50.0
+    assert result.estimate.blocks_replaced == 0
+    assert result.status == "inconclusive"
+    assert "every block was disturbed, so the figures are of disturbed blocks" in result.reasons
 
 
 def test_a_full_run_of_steady_narrow_blocks_is_valid() -> None:

@@ -22,7 +22,7 @@ def read(root: str = "/") -> Dict[str, Any]:
     """Read every witness there is; one that cannot be read is absent.
 
     Returns:
-        `clock_mhz` (present, mean of the CPUs this process may use), `clock_max_mhz`, `governor`, `turbo`
+        `clock_mhz` (present, highest of the CPUs this process may use), `clock_max_mhz`, `governor`, `turbo`
         (bool), `temp_c` (hottest zone), `throttle_count` (events of all cores since boot), `load1`,
         `memory_free_mb` (available), `memory_total_mb`, `swap_used_mb`, `cpu_count`, `cpu_busy_ns`,
         `cpu_idle_ns`, `cpu_steal_ns` (all CPUs since boot), `own_cpu_ns` and `peak_rss_bytes` (this
@@ -56,14 +56,14 @@ def allowed_cpus(root: str) -> List[int]:
 
 
 def clock_mhz(root: str, cpus: List[int]) -> Optional[float]:
-    """Mean present clock of the given CPUs: from cpufreq, else from cpuinfo."""
+    """Highest present clock of the given CPUs: idle ones say nothing. From cpufreq, else from cpuinfo."""
     khz = _cpufreq(root, cpus, "scaling_cur_freq")
     if khz:
-        return sum(khz) / len(khz) / 1000
+        return max(khz) / 1000
     pairs = files.fields(files.text(root, "proc/cpuinfo"))
     values = [_first_number(value) for name, value in pairs if name == "cpu MHz"]
     numbers = [value for index, value in enumerate(values) if value and index in cpus]
-    return sum(numbers) / len(numbers) if numbers else None
+    return max(numbers, default=None)
 
 
 def clock_max_mhz(root: str, cpus: List[int]) -> Optional[float]:

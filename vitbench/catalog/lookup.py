@@ -72,9 +72,7 @@ def resolve_model(
     default = family.attention[0] if family.attention else None
     kind = _agree("--attention", name, parsed.attention, attention) or default
     if kind != default and kind not in family.attention:
-        raise unknown(
-            f"attention kind of {family.family}", str(kind), family.attention, listing
-        )
+        raise unknown(f"attention kind of {family.family}", str(kind), family.attention, listing)
     chosen_form = _agree("--form", name, parsed.form, form) or "deploy"
     if chosen_form not in family.forms:
         raise unknown(f"form of {family.family}", chosen_form, family.forms, listing)

@@ -20,9 +20,10 @@ def list_entries(as_json: Json = False) -> None:
     """
     from vitbench.export.cache import ArtifactCache
     from vitbench.report import artifacts
+    from vitbench.report.output import emit
 
     cache = ArtifactCache()
-    typer.echo(artifacts.listing(cache.root, cache.entries(), as_json=as_json), nl=False)
+    emit(artifacts.listing(cache.root, cache.entries(), as_json=as_json))
 
 
 @app.command("verify")
@@ -35,10 +36,11 @@ def verify(as_json: Json = False) -> None:
     """
     from vitbench.export.cache import ArtifactCache
     from vitbench.report import artifacts
+    from vitbench.report.output import emit
 
     cache = ArtifactCache()
     entries = cache.entries(verify=True)
-    typer.echo(artifacts.listing(cache.root, entries, as_json=as_json), nl=False)
+    emit(artifacts.listing(cache.root, entries, as_json=as_json))
     if any(entry.problem for entry in entries):
         raise typer.Exit(int(ExitCode.INCONCLUSIVE))
 
@@ -68,6 +70,7 @@ def prune(
     """
     from vitbench.export.cache import ArtifactCache
     from vitbench.report import artifacts
+    from vitbench.report.output import emit
 
     if unused_for is None and max_size is None and not everything:
         raise UsageError("nothing said of what to remove", "add --unused-for DAYS, --max-size MB or --all")
@@ -76,4 +79,4 @@ def prune(
         max_bytes=None if max_size is None else int(max_size * 1e6),
         everything=everything,
     )
-    typer.echo(artifacts.pruned(pruned, as_json=as_json), nl=False)
+    emit(artifacts.pruned(pruned, as_json=as_json))

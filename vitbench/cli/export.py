@@ -38,6 +38,7 @@ def export(
     from vitbench import pipeline
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import artifacts
+    from vitbench.report.output import emit
     from vitbench.request import parse_request
 
     request = parse_request(
@@ -52,6 +53,6 @@ def export(
     )
     with TerminalProgress() as progress:
         artifact, parity, where = pipeline.export(request, output, progress)
-    typer.echo(artifacts.exported(artifact, parity, where, as_json=as_json), nl=False)
+    emit(artifacts.exported(artifact, parity, where, as_json=as_json))
     if not parity.passed:
         raise typer.Exit(int(ExitCode.INCONCLUSIVE))

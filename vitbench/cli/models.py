@@ -21,8 +21,9 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         return
     from vitbench import catalog
     from vitbench.report import facts
+    from vitbench.report.output import emit
 
-    typer.echo(facts.model_list(catalog.load_families(), as_json=as_json), nl=False)
+    emit(facts.model_list(catalog.load_families(), as_json=as_json))
 
 
 @app.command("show")
@@ -40,7 +41,8 @@ def show(
     """
     from vitbench import catalog, pipeline
     from vitbench.report import facts
+    from vitbench.report.output import emit
 
     size = catalog.parse_resolution(resolution) if resolution else None
     spec = catalog.resolve_model(name, resolution=size, attention=attention)
-    typer.echo(facts.model(pipeline.describe_model(spec), as_json=as_json), nl=False)
+    emit(facts.model(pipeline.describe_model(spec), as_json=as_json))

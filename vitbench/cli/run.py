@@ -72,6 +72,7 @@ def run(
     from vitbench import pipeline
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import render_records
+    from vitbench.report.output import emit
     from vitbench.request import parse_request
 
     request = parse_request(
@@ -92,5 +93,5 @@ def run(
     )
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)
-    typer.echo(render_records(outcome.records, "json" if as_json else "table"), nl=False)
+    emit(render_records(outcome.records, "json" if as_json else "table"))
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))

@@ -21,8 +21,9 @@ def targets(context: typer.Context, as_json: Json = False) -> None:
         return
     from vitbench import catalog
     from vitbench.report import facts
+    from vitbench.report.output import emit
 
-    typer.echo(facts.target_list(catalog.load_targets(), as_json=as_json), nl=False)
+    emit(facts.target_list(catalog.load_targets(), as_json=as_json))
 
 
 @app.command("show")
@@ -36,5 +37,6 @@ def show(
     """
     from vitbench import catalog
     from vitbench.report import facts
+    from vitbench.report.output import emit
 
-    typer.echo(facts.target(catalog.resolve_target(name), as_json=as_json), nl=False)
+    emit(facts.target(catalog.resolve_target(name), as_json=as_json))

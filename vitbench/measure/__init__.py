@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitbench.measure.batches import BatchSearch, auto_batches, next_batch
+from vitbench.measure.batches import next_batch
 from vitbench.measure.block import CellProgress
 from vitbench.measure.cell import measure_cell
 from vitbench.measure.estimates import estimate
@@ -10,10 +10,8 @@ from vitbench.measure.plan import make_plan
 from vitbench.measure.result import CellResult, conclude
 
 __all__ = [
-    "BatchSearch",
     "CellProgress",
     "CellResult",
-    "auto_batches",
     "conclude",
     "estimate",
     "make_plan",

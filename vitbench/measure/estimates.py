@@ -16,7 +16,7 @@ NS_PER_MS = 1e6
 
 
 def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0) -> Estimate | None:
-    """The estimate of a run from its valid blocks; None where there is none.
+    """The estimate of a run from its blocks that count; None without blocks.
 
     Every figure is the median over the blocks of a figure of each block; raw iterations of several blocks are
     never pooled. From five blocks on the interval of the latency is t over the logarithms of the block
@@ -25,15 +25,20 @@ def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0)
     unless every block has enough effective iterations.
 
     Args:
-        blocks: valid and invalid ones; the invalid are only counted, as replaced.
+        blocks: valid and invalid ones; beside a valid one the invalid are only counted, as replaced.
         metric: `latency` or `throughput`; the latter adds batch / latency in images per second.
         batch: images an iteration.
         lost: blocks that were lost with their link, counted as replaced.
     """
-    used = [block for block in blocks if block.invalid is None]
+    used = blocks_that_count(blocks)
     if not used:
         return None
     return _estimate(used, metric == "throughput", batch, len(blocks) - len(used) + lost)
+
+
+def blocks_that_count(blocks: Sequence[Block]) -> list[Block]:
+    """The valid blocks; where there is none, all: a disturbed figure, told as one, beats no figure."""
+    return [block for block in blocks if block.invalid is None] or list(blocks)
 
 
 def _estimate(blocks: Sequence[Block], throughput: bool, batch: int, replaced: int) -> Estimate:

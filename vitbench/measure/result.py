@@ -72,7 +72,9 @@ def conclude(
 
 def _incomplete(used: Sequence[Block], plan: Plan) -> list[str]:
     reasons = []
-    if len(used) < plan.blocks:
+    if not used:
+        reasons.append("every block was disturbed, so the figures are of disturbed blocks")
+    elif len(used) < plan.blocks:
         reasons.append(f"only {len(used)} of {plan.blocks} blocks could be used")
     if plan.preset == "quick":
         reasons.append("a quick run is never valid")
