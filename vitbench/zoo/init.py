@@ -8,33 +8,54 @@ import math
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+GAIN = 1.5
 
 
 def seed_weights(module: nn.Module, seed: int) -> None:
-    """Fill every parameter and buffer in place from `seed` and its key alone.
+    """Fill every parameter and buffer of a network in train form, in place.
 
-    A value depends on nothing but (seed, key, shape): not on the process, nor on the order of construction,
-    nor on the other keys. Weights with an input dimension are normal with variance 2 / fan-in; norm scales,
-    and running variances uniform in 0.5..1.5, layer scales in 0.1..0.5; everything else (biases, running
-    means, tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of batches.
+    A value depends on the seed, its key and its shape, and on whether it closes a residual branch: not on
+    the process, the order of construction, or other keys. Weights with an input dimension are normal with
+    variance 1.5 / fan-in; norm scales and running variances are uniform in 0.5..1.5; layer scales, and the
+    scale of the norm that closes a residual branch, in 0.1..0.3; everything else (biases, running means,
+    tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of batches: 0.
+
+    The figures keep every stage's map near 1 in magnitude, as training does: then outputs follow the
+    input, and a softmax over products does not collapse to its largest entry.
     """
+    closing = _closing_scales(module)
     for key, tensor in module.state_dict(keep_vars=True).items():
         if key.endswith("num_batches_tracked"):
             tensor.data.zero_()
         elif tensor.is_floating_point():
-            values = torch.from_numpy(_values(key, tuple(tensor.shape), seed))
-            tensor.data.copy_(values)
+            small = key in closing or "layer_scale" in key
+            tensor.data.copy_(torch.from_numpy(_values(key, tuple(tensor.shape), seed, small=small)))
 
 
-def _values(key: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Values for one key, float32."""
+def _closing_scales(module: nn.Module) -> set[str]:
+    """Keys of the scale of the last BatchNorm in each branch that is added to its input.
+
+    Such a branch is a module whose attribute `residual` is true.
+    """
+    keys = set()
+    for name, part in module.named_modules():
+        if getattr(part, "residual", False):
+            norms = [inner for inner, norm in part.named_modules() if isinstance(norm, _BatchNorm)]
+            keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
+    return keys
+
+
+def _values(key: str, shape: tuple[int, ...], seed: int, *, small: bool) -> np.ndarray:
+    """Values for one key, float32; `small` scales are those of residual branches."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
     leaf = key.rsplit(".", 1)[-1]
-    if "layer_scale" in key:
-        return generator.uniform(0.1, 0.5, shape).astype(np.float32)
+    if small:
+        return generator.uniform(0.1, 0.3, shape).astype(np.float32)
     if leaf == "running_var" or (leaf in ("weight", "gamma") and len(shape) < 2):
         return generator.uniform(0.5, 1.5, shape).astype(np.float32)
     values = generator.standard_normal(shape, dtype=np.float32)
-    scale = math.sqrt(2 / math.prod(shape[1:])) if leaf == "weight" else 0.1
-    return values * np.float32(scale)
+    deviation = math.sqrt(GAIN / math.prod(shape[1:])) if leaf == "weight" else 0.1
+    return values * np.float32(deviation)
