@@ -33,6 +33,15 @@ class VitbenchError(Exception):
         self.message = message
         self.hint = hint
 
+    def explain(self) -> str:
+        """The message, the last lines of a tool that failed, and the next step, as a user reads them."""
+        lines = [f"error: {self.message}"]
+        if tail := getattr(self, "tail", ""):
+            lines += ["", *(f"  | {line}" for line in tail.splitlines())]
+        if self.hint:
+            lines += ["", f"hint: {self.hint}"]
+        return "\n".join(lines)
+
 
 class UsageError(VitbenchError):
     """Wrong arguments, configuration, or a file that cannot be read or written."""

@@ -107,7 +107,7 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
                 raise
             except VitbenchError as error:
                 failures.append(Failure(cell, error))
-                progress.note(f"{cell.label}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+                progress.note(f"{cell.label}: {error.explain()}")
                 break
             except Interrupted as interrupted:
                 partial = (*records, interrupted.record) if interrupted.record else tuple(records)

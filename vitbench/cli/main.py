@@ -46,21 +46,12 @@ app.add_typer(targets.app, name="targets")
 app.add_typer(cache.app, name="cache")
 
 
-def _complain(error: VitbenchError) -> None:
-    lines = [f"error: {error.message}"]
-    if tail := getattr(error, "tail", ""):
-        lines += ["", *(f"  | {line}" for line in tail.splitlines())]
-    if error.hint:
-        lines += ["", f"hint: {error.hint}"]
-    typer.echo("\n".join(lines), err=True)
-
-
 def main() -> None:
     """Run the command line; every error a user can meet ends in a message and its exit code."""
     try:
         app()
     except VitbenchError as error:
-        _complain(error)
+        typer.echo(error.explain(), err=True)
         sys.exit(int(error.exit_code))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
