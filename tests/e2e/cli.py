@@ -38,17 +38,3 @@ def vitbench(*arguments: str | Path, cwd: Path, **environment: str) -> Done:
         timeout=600,
     )
     return Done(done.returncode, done.stdout, done.stderr)
-
-
-def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """Start `vitbench ARGUMENTS` in a directory, in a process group of its own."""
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
