@@ -245,8 +245,9 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
     b0: Artifact, b0_workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = to_deploy(zoo.create(b0_workload.model))
+    model = counting.count_model(b0_workload.model)
     macs = b0.manifest.counts.macs_artifact
-    assert build._count(b0_workload, running, b0.model_file).macs_artifact == macs
+    assert build._count(b0_workload, model, running, b0.model_file).macs_artifact == macs
     true_count = counting.count_onnx
 
     def one_more(model: Any) -> counting.OnnxCounts:
@@ -255,7 +256,7 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
 
     monkeypatch.setattr(counting, "count_onnx", one_more)
     with pytest.raises(VitbenchError, match="the counters disagree on macs of effvit-b0") as caught:
-        build._count(b0_workload, running, b0.model_file)
+        build._count(b0_workload, model, running, b0.model_file)
     assert f"{macs:,}" in caught.value.message
     assert f"{macs + 1:,}" in caught.value.message
     assert caught.value.exit_code == 101

@@ -108,6 +108,8 @@ def _descend(
         noise = torch.randn((DISTURBED, *start.shape[1:]), generator=generator)
         noise = torch.cat([noise, -noise]) * disturbance * start.square().mean().sqrt()
         place = _smallest_in_the_middle(normaliser(start), start.shape[-2:])
+        if not normaliser(start + noise).flatten(1)[:, place].any():
+            return image  # an image around a finished crop: gradients of all of it would take much memory
     image = image.clone().requires_grad_()
     for _ in range(STEPS):
         loss = normaliser(features(image) + noise).flatten(1)[:, place].mean()
