@@ -69,7 +69,8 @@ class Comparison:
         """The comparison as one line of text."""
         ours, textbook = (", ".join(side.formulation.values()) for side in (self.ours, self.textbook))
         return (
-            f"{self.model}: {ours} {self.ours.median_ms:.3f} ms, {textbook} {self.textbook.median_ms:.3f} ms, "
+            f"{self.model}: {ours} {self.ours.median_ms:.3f} ms, "
+            f"{textbook} {self.textbook.median_ms:.3f} ms, "
             f"ratio {self.ratio:.4f} [{self.low:.4f}, {self.high:.4f}] over {self.pairs} pairs "
             f"(upper limit {self.limit}): {'ok' if self.passed else 'NOT KEPT'}"
         )
