@@ -22,7 +22,8 @@ from vitbench.counting.operators import MACS, ZERO
 class LayerCount:
     """One operator call: the module it ran in, its MACs, and the bytes it reads and writes.
 
-    A view moves no bytes. `macs_attention` is the part in products of two activations.
+    A view computes and moves nothing, and is no layer. `macs_attention` is the part in products of two
+    activations.
     """
 
     name: str
@@ -66,9 +67,10 @@ def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
         for name, tensor in tensors
     }
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
+    images = torch.empty(tuple(input_shape), dtype=dtype, device="meta")
     counter = _Counter(state)
     with torch.no_grad(), _scopes(module, counter.enter, counter.leave), counter:
-        functional_call(module, state, (torch.empty(tuple(input_shape), dtype=dtype, device="meta"),))
+        functional_call(module, state, (images,))
     if counter.unknown:
         raise UnsupportedOperators(counter.unknown, type(module).__name__)
     layers = tuple(counter.layers)
@@ -114,18 +116,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = _tensors(out)
         for tensor in (*inputs, *outputs):
             self._watch(tensor)
-        macs, attention = self._macs(packet, args, outputs)
-        moves = func._schema.is_mutable or not _is_view(inputs, outputs)
-        self.layers.append(
-            LayerCount(
-                name=self._scope[-1] if self._scope else "",
-                operator=str(packet),
-                macs=macs,
-                macs_attention=attention,
-                bytes_read=sum(map(_bytes, inputs)) if moves else 0,
-                bytes_written=sum(map(_bytes, outputs)) if moves else 0,
-            )
-        )
+        if not _is_view(func, inputs, outputs):
+            macs, attention = self._macs(packet, args, outputs)
+            name = self._scope[-1] if self._scope else ""
+            read, written = sum(map(_bytes, inputs)), sum(map(_bytes, outputs))
+            self.layers.append(LayerCount(name, str(packet), macs, attention, read, written))
         return out
 
     def _macs(self, packet: Any, args: tuple[Any, ...], outputs: list[Tensor]) -> tuple[int, int]:
@@ -179,8 +174,10 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _is_view(inputs: list[Tensor], outputs: list[Tensor]) -> bool:
-    """True where the outputs are memory of the inputs."""
+def _is_view(func: Any, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
+    """True where the outputs are memory of the inputs, and that is not written."""
+    if func._schema.is_mutable and torch.Tag.inplace_view not in func.tags:
+        return False
     memory = {_storage(tensor) for tensor in inputs}
     return bool(outputs) and all(_storage(tensor) in memory for tensor in outputs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.stat().st_size == 0:
             raise UsageError(f"weights file {path} is empty", "download or copy it again")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch advises on pickles of others; the errors below say it
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(
             f"cannot read weights file {path}: {error.strerror or error}",

@@ -1,0 +1,157 @@
+"""The networks against the original's checkpoints and outputs."""
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.support.fill import fixture_input, fixture_weights
+from tests.support.models import BACKBONES, CLASSIFIERS, images, on_meta, relative_difference, seeded, spec_of
+from vitbench import zoo
+from vitbench.errors import UsageError
+from vitbench.zoo.attention import ReluAttention
+from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.weights import load_reference_state_dict
+
+DATA = Path(__file__).parents[1] / "data"
+FIXTURES = sorted((DATA / "parity").glob("*.json"), key=lambda path: path.stem)
+CHECKPOINTS = [f"cls_{name}" for name in CLASSIFIERS] + [f"backbone_{name}" for name in BACKBONES]
+
+
+def checkpoint_entries(name: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of every entry of an official checkpoint."""
+    with gzip.open(DATA / "state_dicts" / f"{name}.tsv.gz", "rt") as file:
+        return {
+            key: (() if shape == "scalar" else tuple(map(int, shape.split("x"))), dtype)
+            for key, shape, _, dtype in csv.reader(file, delimiter="\t")
+        }
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+def test_train_form_has_the_entries_of_the_official_checkpoint(checkpoint: str) -> None:
+    task, variant = checkpoint.split("_")
+    module = on_meta(variant if task == "cls" else f"{variant}-backbone")
+    entries = {
+        key: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for key, tensor in module.state_dict().items()
+    }
+    assert entries == checkpoint_entries(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[dict[str, nn.Module]]:
+    """Networks with the fixtures' weights, each filled once."""
+    networks: dict[str, nn.Module] = {}
+    yield networks
+    networks.clear()
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_outputs_are_those_of_the_original(path: Path, filled: dict[str, nn.Module]) -> None:
+    fixture: dict[str, Any] = json.loads(path.read_text())
+    variant, expected = fixture["variant"], fixture["output"]
+    if variant not in filled:
+        filled.clear()
+        module = zoo.create(spec_of(variant))
+        weights = fixture_weights(module)
+        assert len(weights) == fixture["fill_check"]["n_filled"]
+        total = sum(float(np.abs(array).sum(dtype=np.float64)) for array in weights.values())
+        assert total == pytest.approx(fixture["fill_check"]["abs_sum"], rel=1e-8)
+        load_reference_state_dict(module, weights)
+        filled[variant] = module
+    module, x = filled[variant], fixture_input(tuple(fixture["input_shape"]))
+    for form in (module, to_deploy(module)):
+        output = form(x)
+        assert list(output.shape) == expected["shape"]
+        values = output.flatten()[expected["indices"]].double().numpy()
+        difference = np.abs(values - np.array(expected["values_fp64"])).max() / expected["absmax"]
+        assert difference < 1e-5
+
+
+def test_there_is_a_fixture_on_either_side_of_the_quadratic_branch() -> None:
+    assert [path.stem.split("_", 2)[2] for path in FIXTURES] == [
+        *("b0_128", "b0_224", "b1_128", "b1_224", "b2_160", "b2_224", "l1_160", "l1_224")
+    ]
+
+
+# No fixture is fine enough to see these.
+@pytest.mark.parametrize(
+    ("name", "eps"), [("b1", 1e-5), ("l1", 1e-7), ("b3-backbone", 1e-5), ("l0-backbone", 1e-7)]
+)
+def test_epsilons(name: str, eps: float) -> None:
+    parts = list(on_meta(name).modules())
+    assert {part.eps for part in parts if isinstance(part, (nn.BatchNorm2d, nn.LayerNorm))} == {eps}
+    guards = [part.eps for part in parts if isinstance(part, ReluAttention)]
+    assert guards
+    assert set(guards) == {1e-15}
+
+
+@pytest.mark.parametrize("name", ["b0-backbone", "l0-backbone"])
+def test_a_backbone_returns_its_last_stage_and_keeps_the_maps_of_all(name: str) -> None:
+    spec = spec_of(name, 64)
+    module = seeded(name, 64)
+    x = images(64)
+    maps = module.maps(x)
+    sides = [
+        (len(width), *size)
+        for width, *size in ((range(tensor.shape[1]), *tensor.shape[2:]) for tensor in maps)
+    ]
+    assert sides == [(width, 64 >> i, 64 >> i) for i, width in enumerate(spec.hyper["width"], start=1)]
+    assert torch.equal(module(x), maps[-1])
+    assert module.output_names == ("features",)
+
+
+def test_a_classifier_maps_rectangles_and_batches_to_logits() -> None:
+    module = seeded("b0")
+    x = torch.cat([images(96, seed=1), images(96, seed=2)])[:, :, :64]
+    assert module.output_names == ("logits",)
+    assert module(x).shape == (2, 1000)
+    assert relative_difference(module(x[1:]), module(x)[1:]) < 1e-5
+
+
+def test_building_takes_no_memory_on_the_meta_device() -> None:
+    module = on_meta("l3")
+    assert all(tensor.is_meta for tensor in module.state_dict().values())
+    assert not module.training
+
+
+def test_unknown_builder_names_the_known_ones() -> None:
+    spec = spec_of("b0").model_copy(update={"builder": "nothing"})
+    with pytest.raises(UsageError, match="no builder 'nothing'") as caught:
+        zoo.create(spec)
+    assert "effvit" in str(caught.value.hint)
+
+
+def test_a_package_can_add_a_builder(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        name = "elsewhere"
+
+        def load(self) -> Any:
+            return lambda spec: nn.Linear(3, len(spec.hyper["width"]))
+
+    monkeypatch.setattr(zoo, "entry_points", lambda group: [Point()] if group == "vitbench.families" else [])
+    module = zoo.create(spec_of("b0").model_copy(update={"builder": "elsewhere"}))
+    assert isinstance(module, nn.Linear)
+    assert module.out_features == 5
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"hyper": {"design": "b"}}, "hyper-parameters of effvit-b0"),
+        ({"hyper": spec_of("b0").hyper | {"design": "x"}}, "hyper-parameters of effvit-b0"),
+        ({"hyper": spec_of("b0").hyper | {"heads": 3}}, "hyper-parameters of effvit-b0"),
+        ({"task": "pose", "hyper": spec_of("b0-backbone").hyper}, "no task 'pose'"),
+        ({"attention": "hard"}, "unknown attention kind 'hard'"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_refused(update: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message), torch.device("meta"):
+        zoo.create(spec_of("b0").model_copy(update=update))

@@ -1,0 +1,144 @@
+"""Reading and loading checkpoints, and refusing what is none."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.models import images, seeded
+from vitbench.errors import UsageError
+from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
+
+KEY = "head.op_list.3.linear.bias"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "weights.pt"
+    torch.save(seeded("b0").state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_checkpoint_restores_the_network(tmp_path: Path, wrapped: bool, zipped: bool) -> None:
+    source, path = seeded("b0"), tmp_path / "weights.pt"
+    state = source.state_dict()
+    content = {"state_dict": state, "epoch": 3} if wrapped else state
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    target = seeded("b0", seed=1)
+    load_reference_state_dict(target, read_checkpoint(path))
+    assert torch.equal(target(images(64)), source(images(64)))
+
+
+def test_arrays_of_another_width_are_cast_and_batch_counts_may_be_absent() -> None:
+    source, target = seeded("b0"), seeded("b0", seed=1)
+    arrays = {
+        key: tensor.double().numpy()
+        for key, tensor in source.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    load_reference_state_dict(target, arrays)
+    assert target.head.op_list[3].linear.bias.dtype == torch.float32
+    assert torch.equal(target(images(64)), source(images(64)))
+
+
+def test_a_backbone_takes_its_part_of_a_whole_networks_checkpoint() -> None:
+    source, target = seeded("b0"), seeded("b0-backbone", seed=1)
+    load_reference_state_dict(target, source.state_dict())
+    assert torch.equal(target(images(64)), source.backbone(images(64)))
+
+
+def test_every_key_that_does_not_fit_is_named_and_nothing_is_loaded() -> None:
+    module = seeded("b0")
+    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    state: dict[str, Any] = dict(seeded("b0", seed=1).state_dict())
+    del state[KEY]
+    state["head.extra"] = torch.zeros(2)
+    state["backbone.input_stem.op_list.0.norm.weight"] = torch.zeros(9)
+    with pytest.raises(UsageError) as caught:
+        load_reference_state_dict(module, state)
+    message = caught.value.message
+    assert f"1 missing: {KEY};" in message
+    assert "1 unexpected: head.extra;" in message
+    assert "1 of another shape: backbone.input_stem.op_list.0.norm.weight (9, not 8)" in message
+    assert all(torch.equal(module.state_dict()[key], tensor) for key, tensor in before.items())
+
+
+def test_a_long_list_of_keys_is_cut_with_its_length() -> None:
+    with pytest.raises(UsageError, match=r"171 missing: .* and 151 more"):
+        load_reference_state_dict(seeded("b0"), {})
+
+
+def test_inference_form_does_not_take_the_official_keys() -> None:
+    module = seeded("b0")
+    with pytest.raises(UsageError, match=r"unexpected: .*norm\.weight") as caught:
+        load_reference_state_dict(to_deploy(module), module.state_dict())
+    assert "train form" in str(caught.value.hint)
+
+
+def test_an_entry_that_is_no_array_is_named() -> None:
+    state: dict[str, Any] = dict(seeded("b0").state_dict()) | {KEY: "zero"}
+    with pytest.raises(UsageError, match=KEY):
+        load_reference_state_dict(seeded("b0"), state)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9, 0.999])
+def test_a_truncated_file(saved: Path, share: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UsageError, match=r"weights\.pt is (empty|truncated)") as caught:
+        read_checkpoint(saved)
+    assert "again" in str(caught.value.hint)
+
+
+def test_a_pickle_that_runs_code_is_refused_without_running_it(tmp_path: Path) -> None:
+    path, witness = tmp_path / "evil.pt", tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return Path.touch, (witness,)
+
+    torch.save({"state_dict": Evil()}, path)
+    with pytest.raises(UsageError, match="not a PyTorch checkpoint of tensors"):
+        read_checkpoint(path)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, {"state_dict": {}}, {"a": 1.0}, {1: torch.zeros(1)}, torch.zeros(3)], ids=str
+)
+def test_a_file_of_torch_that_holds_no_state_dict(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(content, path)
+    with pytest.raises(UsageError, match="holds no state dict"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({"a": np.zeros(3)}),
+        pickle.dumps([1, 2]),
+        b"PK\x03\x04 no archive",
+        b"plain text\n",
+        b"\x80",
+    ],
+    ids=["arrays", "list", "zip", "text", "byte"],
+)
+def test_files_of_other_programs(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.bin"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"not a PyTorch checkpoint"):
+        read_checkpoint(path)
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read weights file .*absent\.pt: No such file"):
+        read_checkpoint(tmp_path / "absent.pt")
+    with pytest.raises(UsageError, match=r"cannot read weights file .*: Is a directory"):
+        read_checkpoint(tmp_path)
