@@ -170,7 +170,8 @@ def softmax_attend(query: Tensor, key: Tensor, value: Tensor, *, fused: bool) ->
         return F.scaled_dot_product_attention(*rows).transpose(-1, -2)
     scaled = query * (1.0 / math.sqrt(query.shape[2]))
     weights = torch.matmul(scaled.transpose(-1, -2), key).softmax(dim=-1)
-    return torch.matmul(value, weights.transpose(-1, -2))
+    # Transposing the result instead of the weights: ONNX Runtime is slow on the transposed Q x K factor.
+    return torch.matmul(weights, value.transpose(-1, -2)).transpose(-1, -2)
 
 
 class SoftmaxAttention(TokenAttention):
