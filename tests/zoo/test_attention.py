@@ -179,3 +179,10 @@ def test_unknown_formulations_and_kinds_are_refused() -> None:
         zoo.set_formulation(module, {"softmax": "fused"})
     with pytest.raises(UsageError, match="unknown attention kind 'tanh'"):
         attention("tanh")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dim", [24, 64])
+def test_heads_that_do_not_divide_the_width_are_refused(kind: str, dim: int) -> None:
+    with pytest.raises(UsageError, match=f"dim {dim} do not divide a stage of width {CHANNELS}"):
+        build_attention(kind, CHANNELS, dim, (5,), 16, norm_eps=1e-5)

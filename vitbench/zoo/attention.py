@@ -235,11 +235,18 @@ def build_attention(
 
     Args:
         kind: one of `KINDS`.
+        channels: channels in and out.
+        dim: channels of a head, a divisor of `channels`.
         stride: pixels of the network's input per pixel of the block's map.
 
     Raises:
-        UsageError: an unknown kind.
+        UsageError: an unknown kind, or heads that do not divide the channels.
     """
+    if channels % dim:
+        raise UsageError(
+            f"attention heads of dim {dim} do not divide a stage of width {channels}",
+            "choose a `dim` that divides the width of every stage with attention",
+        )
     token_kinds = {cls.kind: cls for cls in (ReluAttention, SoftmaxAttention, SingleScaleReluAttention)}
     if kind in token_kinds:
         return token_kinds[kind](channels, dim, scales, norm_eps=norm_eps)
