@@ -145,13 +145,53 @@ def test_a_package_can_add_a_builder(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"hyper": {"design": "b"}}, "hyper-parameters of effvit-b0"),
-        ({"hyper": spec_of("b0").hyper | {"design": "x"}}, "hyper-parameters of effvit-b0"),
-        ({"hyper": spec_of("b0").hyper | {"heads": 3}}, "hyper-parameters of effvit-b0"),
         ({"task": "pose", "hyper": spec_of("b0-backbone").hyper}, "no task 'pose'"),
         ({"attention": "hard"}, "unknown attention kind 'hard'"),
+        ({"attention": None, "default_attention": None}, "effvit-b0 has no attention kind"),
+        ({"hyper": spec_of("b0").hyper | {"dim": 24}}, "dim 24 do not divide a stage of width 64"),
     ],
 )
 def test_a_spec_that_does_not_fit_is_refused(update: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message), torch.device("meta"):
         zoo.create(spec_of("b0").model_copy(update=update))
+
+
+@pytest.mark.parametrize(
+    ("update", "problem"),
+    [
+        ({"design": "x"}, "design: input should be 'b' or 'l'"),
+        ({"dim": "x"}, "dim: input should be a valid integer"),
+        ({"dim": True}, "dim: input should be a valid integer"),
+        ({"dim": 16.0}, "dim: input should be a valid integer"),
+        ({"dim": 0}, "dim: input should be greater than 0"),
+        ({"classes": -1}, "classes: input should be greater than 0"),
+        ({"classes": 10**12}, "classes: input should be less than or equal to 1048576"),
+        ({"head": [1024]}, "head: .* at least 2 items"),
+        ({"head": [1024, 1280, 1]}, "head: .* at most 2 items"),
+        ({"width": [8, 16, 32, 64]}, "width: .* at least 5 items"),
+        ({"width": [8, 16, 0, 64, 128]}, r"width\.2: input should be greater than 0"),
+        ({"width": 8}, "width: input should be a valid tuple"),
+        ({"depth": [1, 2, 2, 2, 2, 2]}, "depth: .* at most 5 items"),
+        ({"depth": [1, 2, 2, -1, 2]}, r"depth\.3: input should be greater than or equal to 0"),
+        ({"heads": 3}, "heads: extra inputs are not permitted"),
+        ({"dim": 0, "heads": 3}, "dim: .*; heads: "),
+    ],
+    ids=str,
+)
+def test_a_hyper_parameter_that_does_not_fit_is_named(update: dict[str, Any], problem: str) -> None:
+    spec = spec_of("b0").model_copy(update={"hyper": spec_of("b0").hyper | update})
+    with (
+        pytest.raises(UsageError, match=f"hyper-parameters of effvit-b0 do not fit.*; {problem}"),
+        torch.device("meta"),
+    ):
+        zoo.create(spec)
+
+
+def test_missing_hyper_parameters_are_named_by_task() -> None:
+    spec = spec_of("b0").model_copy(update={"hyper": {"design": "b"}})
+    with pytest.raises(UsageError, match=r"width: field required; .*classes: field required"):
+        zoo.create(spec)
+    backbone = spec_of("b0").model_copy(update={"task": "backbone"})
+    with pytest.raises(UsageError, match="head: extra inputs are not permitted") as caught:
+        zoo.create(backbone)
+    assert "task 'backbone' takes design, width, depth, dim;" in str(caught.value.hint)

@@ -6,12 +6,14 @@ Submodule names are those of the official checkpoints, so the keys of the train 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from vitbench.catalog.specs import ModelSpec
+from vitbench.catalog.specs import ModelSpec, Spec
 from vitbench.errors import UsageError
-from vitbench.zoo.attention import build_attention
+from vitbench.zoo.attention import KINDS, build_attention
 from vitbench.zoo.blocks import (
     Activation,
     Branch,
@@ -216,34 +218,73 @@ class Classifier(nn.Module):
 
 
 DESIGNS = {"b": (BackboneB, hardswish, 1e-5), "l": (BackboneL, tanh_gelu, 1e-7)}
+STAGES = 5
+
+# Bounded, so that a slip of the keyboard is refused instead of built.
+Channels = Annotated[int, Field(strict=True, gt=0, le=2**20)]
+Blocks = Annotated[int, Field(strict=True, ge=0, le=1000)]
+
+
+class Hyper(Spec):
+    """Hyper-parameters of a backbone.
+
+    `width` (channels) and `depth` (blocks) are per stage, the stem first; `dim` is the channels of a head.
+    """
+
+    design: Literal["b", "l"]
+    width: Annotated[tuple[Channels, ...], Field(min_length=STAGES, max_length=STAGES)]
+    depth: Annotated[tuple[Blocks, ...], Field(min_length=STAGES, max_length=STAGES)]
+    dim: Channels
+
+
+class ClassifierHyper(Hyper):
+    """Hyper-parameters of a backbone with a classifier, whose two inner widths are `head`."""
+
+    head: Annotated[tuple[Channels, ...], Field(min_length=2, max_length=2)]
+    classes: Channels
+
+
+HYPERS: dict[str, type[Hyper]] = {"backbone": Hyper, "cls": ClassifierHyper}
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Build an EfficientViT from its spec.
-
-    Hyper-parameters: `design` "b" or "l", `width`, `depth` (per stage), `dim` (channels of a head);
-    for the classifier `head` (two widths) and `classes`.
+    """Build an EfficientViT from its spec; `Hyper` and `ClassifierHyper` say what `spec.hyper` holds.
 
     Raises:
-        UsageError: a hyper-parameter is missing or unknown, or the task has no head here.
+        UsageError: a hyper-parameter is missing, unknown or out of its range, the attention kind is missing,
+            unknown or does not fit the widths, or the task has no head here.
     """
-    hyper = spec.hyper
-    required = {"design", "width", "depth", "dim"} | ({"head", "classes"} if spec.task == "cls" else set())
-    if set(hyper) != required or hyper["design"] not in DESIGNS:
+    hyper = _read_hyper(spec)
+    if spec.attention is None:
         raise UsageError(
-            f"hyper-parameters of {spec.family}-{spec.variant} do not fit the effvit builder",
-            f"task '{spec.task}' needs exactly {', '.join(sorted(required))}, with design b or l",
+            f"{spec.name} has no attention kind, and the effvit builder needs one",
+            f"list at least one under `attention` of the family: {', '.join(KINDS)}",
         )
-    backbone_class, act, norm_eps = DESIGNS[hyper["design"]]
-    style = Style(act, norm_eps, spec.attention or "relu", hyper["dim"])
-    backbone = backbone_class(list(hyper["width"]), list(hyper["depth"]), style)
-    if spec.task == "backbone":
+    backbone_class, act, norm_eps = DESIGNS[hyper.design]
+    style = Style(act, norm_eps, spec.attention, hyper.dim)
+    backbone = backbone_class(list(hyper.width), list(hyper.depth), style)
+    if not isinstance(hyper, ClassifierHyper):
         return backbone
-    if spec.task == "cls":
-        first, second = hyper["head"]
-        head = ClassifierHead(hyper["width"][-1], (first, second), hyper["classes"], style)
-        return Classifier(backbone, head)
-    raise UsageError(
-        f"the effvit builder has no task '{spec.task}' (asked for by {spec.family}-{spec.variant})",
-        "its tasks are cls and backbone",
-    )
+    first, second = hyper.head
+    return Classifier(backbone, ClassifierHead(hyper.width[-1], (first, second), hyper.classes, style))
+
+
+def _read_hyper(spec: ModelSpec) -> Hyper:
+    """The validated hyper-parameters of a spec; those of a classifier for the task cls."""
+    if spec.task not in HYPERS:
+        raise UsageError(
+            f"the effvit builder has no task '{spec.task}' (asked for by {spec.name})",
+            "its tasks are cls and backbone",
+        )
+    kind = HYPERS[spec.task]
+    try:
+        return kind.model_validate(spec.hyper)
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+            for item in error.errors()
+        )
+        raise UsageError(
+            f"hyper-parameters of {spec.name} do not fit the effvit builder; {'; '.join(problems)}",
+            f"task '{spec.task}' takes {', '.join(kind.model_fields)}; correct `hyper` of the variant",
+        ) from error
