@@ -100,21 +100,25 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
     clocks_mhz: dict[str, float] = {}
     for first in request.cells:
         cell: Cell | None = first
+        tried: list[Record] = []
         while cell is not None:
             try:
-                records.append(_run_cell(cell, request, store, cache, clocks_mhz, progress))
-            except UsageError:
-                raise
+                tried.append(_run_cell(cell, request, store, cache, clocks_mhz, progress))
+                records.append(tried[-1])
             except VitbenchError as error:
-                failures.append(Failure(cell, error))
+                if isinstance(error, UsageError) and not (records or failures):
+                    raise
                 progress.note(f"{cell.label}: {error.explain()}")
+                if not (tried and isinstance(error, UsageError)):
+                    failures.append(Failure(cell, error))
+                # Otherwise a search for the best batch has come to the end of the memory.
                 break
             except Interrupted as interrupted:
                 partial = (*records, interrupted.record) if interrupted.record else tuple(records)
                 return Outcome(partial, tuple(failures), interrupted=True)
             except KeyboardInterrupt:
                 return Outcome(tuple(records), tuple(failures), interrupted=True)
-            cell = _next_batch(cell, records) if request.auto_batch else None
+            cell = _next_batch(cell, tried) if request.auto_batch else None
     return Outcome(tuple(records), tuple(failures))
 
 
@@ -141,25 +145,17 @@ def _estimate(header: Header, blocks: Sequence[Block]) -> Estimate | None:
     return measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
 
 
-def _next_batch(cell: Cell, records: Sequence[Record]) -> Cell | None:
+def _next_batch(cell: Cell, tried: Sequence[Record]) -> Cell | None:
     """The same cell with twice the batch, as long as doubling pays."""
-    tried = [
+    rates = [
         (record.workload.batch, record.estimate.throughput_img_s)
-        for record in records
-        if record.estimate and record.estimate.throughput_img_s and _same_model(record, cell)
+        for record in tried
+        if record.estimate and record.estimate.throughput_img_s
     ]
-    batch = measure.next_batch(tried, max_batch=MAX_AUTO_BATCH)
+    batch = measure.next_batch(rates, max_batch=MAX_AUTO_BATCH)
     if batch is None:
         return None
     return replace(cell, workload=cell.workload.model_copy(update={"batch": batch}))
-
-
-def _same_model(record: Record, cell: Cell) -> bool:
-    model = cell.workload.model
-    same_target = record.target.name == cell.target.name
-    return (
-        same_target and record.workload.model == model.name and record.workload.resolution == model.resolution
-    )
 
 
 def _run_cell(
@@ -250,6 +246,7 @@ def _header(device: _Device, progress: Progress) -> Header:
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
     progress.stage(cell.label, CHECKING)
+    _refuse_too_many_threads(device)
     with device.session(0) as session:
         loaded = session.loaded
         checked = parity.check(artifact, session) if artifact else None
@@ -262,7 +259,7 @@ def _header(device: _Device, progress: Progress) -> Header:
         id=new_id(created, model.name, model.resolution, cell.target.name),
         created_utc=created.isoformat(timespec="seconds"),
         vitbench_version=__version__,
-        simulated=cell.target.transport == "sim",
+        simulated=cell.target.simulated,
         workload=WorkloadPart(
             model=model.name,
             family=model.family,
@@ -296,6 +293,20 @@ def _header(device: _Device, progress: Progress) -> Header:
         parity=checked,
         environment=surroundings,
     )
+
+
+def _refuse_too_many_threads(device: _Device) -> None:
+    """Threads beyond the CPUs only wait for each other, and many of them bring a machine to a halt."""
+    threads = device.request.threads
+    if threads is None or device.cell.target.simulated:
+        return
+    with runtime.open_agent(device.link) as agent:
+        cpus = agent.describe().get("allowed_cpus")
+    if cpus is not None and threads > len(cpus):
+        raise UsageError(
+            f"{threads} threads on {device.cell.target.name}, which has {len(cpus)} CPUs to give",
+            f"choose --threads {len(cpus)} or fewer",
+        )
 
 
 def _count(workload: Workload) -> Counts:

@@ -26,6 +26,11 @@ class Cell:
     target: TargetSpec
 
     @property
+    def key(self) -> str:
+        """Equal for cells that are the same, however they were named."""
+        return self.workload.model_dump_json() + self.target.model_dump_json()
+
+    @property
     def label(self) -> str:
         """`effvit-b2:224x224 on cpu`."""
         return f"{self.workload.label} on {self.target.name}"
@@ -97,8 +102,9 @@ def parse_request(
         Cell(_workload(model, batch, precision, source, target), target)
         for model, batch, target in product(model_specs, batch_sizes, target_specs)
     ]
+    _refuse_namesakes(target_specs)
     return Request(
-        cells=tuple(cells),
+        cells=tuple({cell.key: cell for cell in cells}.values()),
         plan=make_plan(
             "quick" if quick else "full",
             blocks=blocks,
@@ -117,12 +123,23 @@ def _workload(
     model: ModelSpec, batch: int, precision: str | None, weights: str, target: TargetSpec
 ) -> Workload:
     chosen = cast(Literal["fp32", "fp16"], precision or target.precision)
+    if target.simulated and not weights.startswith("seeded:"):
+        raise UsageError(
+            f"target '{target.name}' runs no network, so weights mean nothing there", "drop --weights"
+        )
     if target.runtime == "onnxruntime" and chosen == "fp16":
         raise UsageError(
             f"fp16 on {target.name} would mean nothing: ONNX Runtime runs fp16 graphs in fp32 on a CPU",
             "drop --precision fp16",
         )
     return Workload(model=model, batch=batch, precision=chosen, weights=weights)
+
+
+def _refuse_namesakes(targets: Sequence[TargetSpec]) -> None:
+    known: dict[str, TargetSpec] = {}
+    for target in targets:
+        if known.setdefault(target.name, target) != target:
+            raise UsageError(f"two different targets are both named '{target.name}'", "give one another name")
 
 
 def _sha256(path: Path) -> str:

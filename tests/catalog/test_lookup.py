@@ -47,7 +47,6 @@ def test_option_and_suffix_may_agree_but_not_contradict() -> None:
     for name, options in [
         ("effvit-b2:256", {"resolution": (224, 224)}),
         ("effvit-b2+softmax", {"attention": "relu"}),
-        ("effvit-b2@train", {"form": "deploy"}),
     ]:
         with pytest.raises(UsageError, match="contradicts the name"):
             catalog.resolve_model(name, **options)  # type: ignore[arg-type]
@@ -80,6 +79,16 @@ def test_target_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     path.write_text(TARGET)
     assert catalog.resolve_target(str(path)).threads == 2
+
+
+def test_target_file_must_not_take_a_name_silently(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TARGET.replace('"bench"', '"cpu"'))
+    with pytest.raises(UsageError, match="defines target 'cpu', and there is another one"):
+        catalog.resolve_target(str(path))
+    path.write_text(TARGET.replace('"bench"', '"cpu"') + "override = true\n")
+    assert catalog.resolve_target(str(path)).threads == 2
+    assert catalog.resolve_target(str(builtin_directory("targets") / "cpu.toml")).name == "cpu"
 
 
 def test_working_directory_extends_the_builtin_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +126,9 @@ def test_a_taken_name_needs_override(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (TARGET.replace("threads = 2", "threads = 0"), "threads: input should be greater than 0"),
         (TARGET.replace('"local"', "7"), "transport: input should be a valid string"),
         (TARGET.replace('title = "a target of the user\'s"', ""), "title: field required"),
+        (TARGET.replace('"local"', '"sim"'), "a scripted target has transport"),
+        (TARGET.replace('"onnxruntime"', '"sim"'), "a scripted target has transport"),
+        (TARGET + "[sim]\nlatency_ms = 1.0\n", "a scripted target has transport"),
         (TARGET + "colour = 1\n", "colour: extra inputs are not permitted"),
     ],
 )

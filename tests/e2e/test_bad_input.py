@@ -40,6 +40,8 @@ SIM = ("-t", "sim")
             "drop --precision",
         ),
         (["-m", ",", *SIM], "no model named", "--model"),
+        (["-m", "effvit-b0", *SIM, "--results", ""], "--results names no place", "a directory"),
+        (["-m", "effvit-b0", *SIM, "--weights", "/etc/hostname"], "runs no network", "drop --weights"),
     ],
 )
 def test_options_that_do_not_fit(arguments: list[str], message: str, hint: str, tmp_path: Path) -> None:
@@ -49,6 +51,36 @@ def test_options_that_do_not_fit(arguments: list[str], message: str, hint: str, 
     assert hint in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
+
+
+def test_more_threads_than_cpus(tmp_path: Path) -> None:
+    done = vitbench("run", "-m", "effvit-b0:64", "-t", "cpu", "--threads", "1000", cwd=tmp_path)
+    assert done.code == 2
+    assert "1000 threads on cpu" in done.err
+
+
+def test_a_usage_error_keeps_the_table_of_what_was_measured(tmp_path: Path) -> None:
+    cells = ("-m", "effvit-b0:64", "-t", "sim,cpu", "-b", "1,32000000")
+    done = vitbench("run", *cells, "--quick", "--json", cwd=tmp_path)
+    assert done.code == 3
+    assert {(row["target"], row["batch"]) for row in done.json()} >= {("sim", 1), ("cpu", 1)}
+    assert "effvit-b0:64x64 b32000000 on cpu: error:" in done.err
+
+
+def test_equal_cells_are_measured_once(tmp_path: Path) -> None:
+    names = "effvit-b0:64,effvit-b0+relu:64,effvit-b0@deploy:64"
+    done = vitbench("run", "-m", names, "-t", "sim,sim", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert len(done.json()) == 1
+
+
+def test_two_targets_of_one_name(tmp_path: Path) -> None:
+    script = 'title = "t"\ntransport = "sim"\nruntime = "sim"\n[sim]\nlatency_ms = '
+    for name, latency in (("a", "1.0"), ("b", "2.0")):
+        (tmp_path / f"{name}.toml").write_text(f'name = "twin"\n{script}{latency}\n')
+    done = vitbench("run", "-m", "effvit-b0", "-t", "a.toml,b.toml", cwd=tmp_path)
+    assert done.code == 2
+    assert "both named 'twin'" in done.err
 
 
 def test_malformed_target_file(tmp_path: Path) -> None:

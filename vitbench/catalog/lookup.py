@@ -52,7 +52,6 @@ def resolve_model(
     *,
     resolution: tuple[int, int] | None = None,
     attention: str | None = None,
-    form: str | None = None,
 ) -> ModelSpec:
     """Resolve a model name and options to a spec.
 
@@ -60,7 +59,6 @@ def resolve_model(
         name: `family-variant[-task][+kind][@form][:HxW]`.
         resolution: (height, width) in pixels; the published one when neither this nor the name says.
         attention: attention kind; the published one when neither says.
-        form: "deploy" or "train".
 
     Raises:
         UsageError: an unknown name, kind or form, an unusable resolution, or an option that contradicts
@@ -73,9 +71,9 @@ def resolve_model(
     kind = _agree("--attention", name, parsed.attention, attention) or default
     if kind != default and kind not in family.attention:
         raise unknown(f"attention kind of {family.family}", str(kind), family.attention, listing)
-    chosen_form = _agree("--form", name, parsed.form, form) or "deploy"
-    if chosen_form not in family.forms:
-        raise unknown(f"form of {family.family}", chosen_form, family.forms, listing)
+    form = parsed.form or "deploy"
+    if form not in family.forms:
+        raise unknown(f"form of {family.family}", form, family.forms, listing)
     size = _agree("--resolution", name, parsed.resolution, resolution) or variant.resolution
     _check_resolution(name, size, family.stride)
     return ModelSpec(
@@ -86,7 +84,7 @@ def resolve_model(
         hyper=variant.hyper,
         attention=kind,
         default_attention=default,
-        form=chosen_form,
+        form=form,
         resolution=size,
         stride=family.stride,
     )
@@ -122,9 +120,15 @@ def resolve_target(name: str) -> TargetSpec:
     Raises:
         UsageError: no such target, or a file that does not fit.
     """
-    if name.endswith(".toml"):
-        return read_spec(Path(name), TargetSpec)
     targets = load_targets()
+    if name.endswith(".toml"):
+        spec = read_spec(Path(name), TargetSpec)
+        if not spec.override and targets.get(spec.name, spec) != spec:
+            raise UsageError(
+                f"{name} defines target '{spec.name}', and there is another one of that name",
+                "choose another name, or say `override = true` in the file to replace it",
+            )
+        return spec
     if name not in targets:
         raise unknown("target", name, targets, "vitbench targets")
     return targets[name]

@@ -14,7 +14,7 @@ Form = Literal["deploy", "train"]
 class Spec(BaseModel):
     """Base of every spec: immutable, and unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Published(Spec):
@@ -113,6 +113,20 @@ class TargetSpec(Spec):
     options: dict[str, Any] = {}
     sim: SimScript | None = None
     override: bool = False
+
+    @model_validator(mode="after")
+    def _scripted_or_real(self) -> TargetSpec:
+        scripted = {self.transport == "sim", self.runtime == "sim", self.sim is not None}
+        if len(scripted) > 1:
+            raise ValueError(
+                'a scripted target has transport = "sim", runtime = "sim" and a [sim] table, all three'
+            )
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """Whether figures come from a script instead of a device."""
+        return self.sim is not None
 
 
 class SimScript(Spec):

@@ -93,5 +93,7 @@ def run(
     )
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)
+    if outcome.interrupted:
+        typer.echo("interrupted; what was finished is recorded", err=True)
     emit(render_records(outcome.records, "json" if as_json else "table"))
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))

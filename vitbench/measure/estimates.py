@@ -13,6 +13,7 @@ from vitbench.stats.runs import MIN_BLOCKS, run_interval
 from vitbench.stats.tails import tail
 
 NS_PER_MS = 1e6
+NS_PER_S = 1e9
 
 
 def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0) -> Estimate | None:
@@ -26,7 +27,8 @@ def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0)
 
     Args:
         blocks: valid and invalid ones; beside a valid one the invalid are only counted, as replaced.
-        metric: `latency` or `throughput`; the latter adds batch / latency in images per second.
+        metric: `latency` or `throughput`; the latter adds images per second, over the
+            whole time of the iterations: slow ones count there as they do not in a median.
         batch: images an iteration.
         lost: blocks that were lost with their link, counted as replaced.
     """
@@ -47,6 +49,7 @@ def _estimate(blocks: Sequence[Block], throughput: bool, batch: int, replaced: i
     low, high = _interval(blocks, medians)
     paper = _over_blocks(blocks, _paper_ms)
     outliers = [tukey_outliers(block.samples.total_ns) for block in blocks]
+    rate, rate_low, rate_high = _throughput(blocks, batch) if throughput else (None, None, None)
     return Estimate(
         latency_ms=latency,
         ci_low_ms=low,
@@ -56,9 +59,9 @@ def _estimate(blocks: Sequence[Block], throughput: bool, batch: int, replaced: i
         d2h_ms=_over_blocks(blocks, lambda block: _median_ms(block.samples.d2h_ns)),
         residual_ms=None if paper is None else latency - paper,
         latency_paper_ms=paper,
-        throughput_img_s=_images_per_s(batch, latency) if throughput else None,
-        throughput_low_img_s=_images_per_s(batch, high) if throughput else None,
-        throughput_high_img_s=_images_per_s(batch, low) if throughput else None,
+        throughput_img_s=rate,
+        throughput_low_img_s=rate_low,
+        throughput_high_img_s=rate_high,
         p90_ms=_over_blocks(blocks, lambda block: _tail_ms(block, 90)),
         p95_ms=_over_blocks(blocks, lambda block: _tail_ms(block, 95)),
         p99_ms=_over_blocks(blocks, lambda block: _tail_ms(block, 99)),
@@ -114,5 +117,10 @@ def _tail_ms(block: Block, percentile: float) -> float | None:
     return None if value_ns is None else value_ns / NS_PER_MS
 
 
-def _images_per_s(batch: int, latency_ms: float | None) -> float | None:
-    return batch * 1e3 / latency_ms if latency_ms else None
+def _throughput(blocks: Sequence[Block], batch: int) -> tuple[float, float | None, float | None]:
+    """Images per second and its interval: of each block, images over the whole time of its iterations."""
+    rates = [batch * len(block.samples.total_ns) * NS_PER_S / sum(block.samples.total_ns) for block in blocks]
+    if len(rates) < MIN_BLOCKS:
+        return statistics.median(rates), None, None
+    interval = run_interval(rates)
+    return interval.median, interval.low, interval.high

@@ -70,6 +70,8 @@ class Store:
     """
 
     def __init__(self, location: str | Path = DEFAULT_LOCATION) -> None:
+        if not str(location):
+            raise UsageError("--results names no place", "give a directory, or an fsspec URL")
         try:
             self.files: Files = open_files(location)
         except OSError as error:

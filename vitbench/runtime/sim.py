@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
 
 
@@ -29,11 +28,7 @@ class SimRuntime(Runtime):
     ) -> dict[str, Any]:
         """The script, and what chooses its random numbers: block and model. Threads change nothing."""
         check_options(self.target, {})
-        if self.target.sim is None:
-            raise UsageError(
-                f"target '{self.target.name}' has runtime sim but no script",
-                "add a [sim] table with latency_ms",
-            )
+        assert self.target.sim is not None  # TargetSpec sees to it
         return {"script": self.target.sim.model_dump(), "block": block, "model": model}
 
     def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from vitbench.catalog.specs import SimScript, TargetSpec
-from vitbench.errors import TargetUnreachable, UsageError
+from vitbench.errors import TargetUnreachable
 from vitbench.transport.channel import Channel
 from vitbench.transport.local import LocalTransport
 
@@ -21,11 +21,8 @@ class SimTransport(LocalTransport):
     name: ClassVar[str] = "sim"
 
     def __init__(self, target: TargetSpec) -> None:
-        if target.sim is None:
-            raise UsageError(
-                f"target '{target.name}' has transport sim but no script", "add a [sim] table with latency_ms"
-            )
         super().__init__(target)
+        assert target.sim is not None  # TargetSpec sees to it
         self.script: SimScript = target.sim
         self.link_was_lost = False
 
