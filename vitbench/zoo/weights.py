@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ import torch
 from torch import nn
 
 from vitbench.errors import UsageError
-
-LISTED = 20
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -68,7 +66,8 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
     keys under `backbone.`. Nothing is copied when anything does not fit.
 
     Raises:
-        UsageError: keys that are missing, unexpected, or of another shape; each is named.
+        UsageError: keys that are missing, unexpected, or of another shape, each named on a line of its own;
+            or an entry that is no dense real tensor with values, or has a value that is not finite.
     """
     own = module.state_dict(keep_vars=True)
     given = _of_backbone(own, mapping)
@@ -81,17 +80,25 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
         if key in arrays and arrays[key].shape != own[key].shape
     ]
     problems = [
-        f"{len(keys)} {label}: {_listed(keys)}"
+        "\n  ".join([f"{len(keys)} {label}:", *keys])
         for label, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
         if keys
     ]
     if problems:
         raise UsageError(
-            f"the weights do not fit the network; {'; '.join(problems)}",
+            "\n".join(["the weights do not fit the network", *problems]),
             "check that the checkpoint is of this variant, and that the network is in train form",
         )
+    # As they will stand in the network: a value may be finite only in the wider type of the file.
+    values = {key: array.to(own[key].dtype) for key, array in arrays.items()}
+    for key, value in values.items():
+        if not value.isfinite().all():
+            raise UsageError(
+                f"weights entry {key} has values that are not finite in {_name(value.dtype)}",
+                "give a checkpoint of a training that converged",
+            )
     with torch.no_grad():
-        for key, value in arrays.items():
+        for key, value in values.items():
             own[key].data.copy_(value)
 
 
@@ -105,23 +112,37 @@ def _of_backbone(own: Mapping[str, Any], mapping: Mapping[str, Any]) -> Mapping[
 
 
 def _as_tensor(key: str, value: Any) -> torch.Tensor:
-    """A tensor of a mapping's value."""
-    if torch.is_tensor(value):
-        return value.detach()
-    try:
-        return torch.from_numpy(np.array(value))
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"weights entry {key} is neither a tensor nor an array of numbers", "give tensors or numpy arrays"
-        ) from error
+    """A dense real tensor of a mapping's value."""
+    if not torch.is_tensor(value):
+        try:
+            value = torch.from_numpy(np.array(value))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"weights entry {key} is neither a tensor nor an array of numbers",
+                "give tensors or numpy arrays",
+            ) from error
+    if problem := _unusable(value):
+        raise UsageError(f"weights entry {key} is {problem}", "give dense tensors of real numbers")
+    return value.detach()
+
+
+def _unusable(tensor: torch.Tensor) -> str | None:
+    """What keeps a tensor from being copied value by value, if anything does."""
+    if tensor.is_meta:
+        return "a meta tensor, which has no values"
+    if tensor.is_nested:
+        return "a nested tensor"
+    if tensor.layout != torch.strided:
+        return f"sparse ({_name(tensor.layout)})"
+    if tensor.is_quantized or tensor.is_complex():
+        return f"of type {_name(tensor.dtype)}"
+    return None
+
+
+def _name(of_torch: torch.dtype | torch.layout) -> str:
+    """Name of a type or layout, without the package."""
+    return str(of_torch).removeprefix("torch.")
 
 
 def _shape(tensor: torch.Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _listed(keys: Iterable[str]) -> str:
-    """The first keys by name, and how many more there are."""
-    keys = list(keys)
-    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return ", ".join(keys[:LISTED]) + more
