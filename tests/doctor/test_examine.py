@@ -130,6 +130,13 @@ def test_versions_are_compared_with_the_constraints(tmp_path: Path) -> None:
     assert all(library.tested is None for library in examine.libraries([]))
 
 
+def test_the_constraints_of_the_package_come_before_a_file_beside_it() -> None:
+    package = Path(examine.__file__).parents[1]
+    assert examine.CONSTRAINTS[0].is_relative_to(package)
+    assert not examine.CONSTRAINTS[1].is_relative_to(package)
+    assert all(library.tested for library in examine.libraries(examine.CONSTRAINTS))
+
+
 def test_free_space_of_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
     here = examine.free_mb(tmp_path)
     deeper = examine.free_mb(tmp_path / "not" / "yet" / "there")

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 WATCH_S = 1.5
 SIM_ITERATIONS = 100
 TESTED = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+# Packed into the wheel, or beside an editable checkout. In this order: what lies beside an installed package
+# belongs to others.
 CONSTRAINTS = (
-    Path(__file__).parents[2] / "constraints.txt",
     Path(__file__).parents[1] / "_data" / "constraints.txt",
+    Path(__file__).parents[2] / "constraints.txt",
 )
 
 
@@ -78,7 +80,7 @@ def examine(
             on_stage("measuring its noise for about 10 s")
             measured = check_noise(opener.session)
     findings = tuple(knob.judge(machine) for knob in KNOBS)
-    return Diagnosis(target.name, target.transport == "sim", dict(machine.facts), findings, measured)
+    return Diagnosis(target.name, target.simulated, dict(machine.facts), findings, measured)
 
 
 class _Opener:
@@ -121,7 +123,7 @@ def _read(opener: _Opener, target: TargetSpec, threads: int, places: Sequence[Pl
         installed = session.hello().runtimes.get(opener.engine.name)
         facts = session.describe()
         before, first = session.probe(), session.processes()
-        if target.transport == "sim":
+        if target.simulated:
             session.warm(SIM_ITERATIONS)  # what passes simulated time
         else:
             time.sleep(WATCH_S)
