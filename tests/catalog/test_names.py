@@ -41,7 +41,12 @@ def test_resolution(text: str, expected: tuple[int, int]) -> None:
     assert parse_resolution(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "x", "224x", "1x2x3", "2.5", "big", "0", "-224", "224x0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "224x", "1x2x3", "2.5", "big", "0", "-224", "224x0", "６４", "6_4", "+64", "٦٤x64", "9" * 5000],
+)
 def test_what_is_no_resolution_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="resolution"):
         parse_resolution(text)
+    with pytest.raises(UsageError, match="resolution"):
+        parse_model_name(f"effvit-b0:{text}")

@@ -11,6 +11,8 @@ _NAME = re.compile(
     r"(?P<family>[a-z][a-z0-9]*)-(?P<variant>[a-z0-9][a-z0-9.-]*)"
     r"(?:\+(?P<attention>[a-z][a-z0-9-]*))?(?:@(?P<form>[a-z]+))?(?::(?P<resolution>[^:]*))?"
 )
+# ASCII digits: `int` alone would take those of every script, signs and underscores too.
+_RESOLUTION = re.compile(r"(?P<height>[0-9]{1,9})(?: *x *(?P<width>[0-9]{1,9}))?")
 _GRAMMAR = "names read family-variant[-task][+kind][@form][:HxW], for example effvit-b2+softmax:512x512"
 
 
@@ -50,18 +52,16 @@ def parse_resolution(text: str) -> tuple[int, int]:
     Raises:
         UsageError: not one or two positive integers.
     """
-    parts = text.strip().lower().split("x")
-    try:
-        sizes = [int(part) for part in parts]
-    except ValueError:
-        sizes = []
-    if len(sizes) not in (1, 2):
+    match = _RESOLUTION.fullmatch(text.strip().lower())
+    if match is None:
         raise UsageError(f"'{text}' is not a resolution", "write HEIGHTxWIDTH in pixels: 224 or 512x1024")
-    if min(sizes) <= 0:
+    height = int(match["height"])
+    width = int(match["width"] or height)
+    if min(height, width) <= 0:
         raise UsageError(
             f"resolution '{text}' is not positive", "write HEIGHTxWIDTH in pixels: 224 or 512x1024"
         )
-    return sizes[0], sizes[-1]
+    return height, width
 
 
 def format_resolution(resolution: tuple[int, int]) -> str:
