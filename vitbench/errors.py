@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from vitbench.text import clean_lines
+
 
 class ExitCode(IntEnum):
     """Exit codes of the whole command line."""
@@ -34,12 +36,15 @@ class VitbenchError(Exception):
         self.hint = hint
 
     def explain(self) -> str:
-        """The message, the last lines of a tool that failed, and the next step, as a user reads them."""
-        lines = [f"error: {self.message}"]
+        """The message, the last lines of a tool that failed, and the next step, as a user reads them.
+
+        What would steer a terminal is replaced: all three may quote files and programs.
+        """
+        lines = [clean_lines(f"error: {self.message}")]
         if tail := getattr(self, "tail", ""):
-            lines += ["", *(f"  | {line}" for line in tail.splitlines())]
+            lines += ["", *(f"  | {line}" for line in clean_lines(tail).splitlines())]
         if self.hint:
-            lines += ["", f"hint: {self.hint}"]
+            lines += ["", clean_lines(f"hint: {self.hint}")]
         return "\n".join(lines)
 
 

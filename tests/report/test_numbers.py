@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.report.numbers import cells_wide, clean, significant, with_interval, wrap
+from vitbench.report.numbers import cells_wide, reach, significant, with_interval, wrap
+from vitbench.text import clean
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,12 @@ def test_three_digits(value: float | None, text: str) -> None:
 def test_nothing_steers_the_terminal(text: str) -> None:
     assert re.search(r"[\x00-\x1f\x7f-\x9f\u200b\u202e\ud800-\udfff]", clean(text)) is None
     assert len(clean(text)) == len(text)
+
+
+def test_reach_is_the_larger_side_of_an_interval() -> None:
+    assert reach(10.0, 9.5, 12.0) == 2.0
+    assert reach(10.0, 7.0, 12.0) == 3.0
+    assert reach(10.0, None, 12.0) is None
 
 
 def test_harmless_text_stays() -> None:

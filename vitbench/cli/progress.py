@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from vitbench.text import clean, clean_lines
+
 if TYPE_CHECKING:
     from vitbench.measure import CellProgress
 
@@ -47,8 +49,8 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Leave a line that stays."""
-        self._console.print(self._text(text), soft_wrap=True)
+        self._console.print(self._text(clean_lines(text)), soft_wrap=True)
 
     def _show(self, line: str) -> None:
         if self._live.is_started:
-            self._live.update(self._text(line, overflow="ellipsis", no_wrap=True), refresh=True)
+            self._live.update(self._text(clean(line), overflow="ellipsis", no_wrap=True), refresh=True)

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from vitbench.doctor.examine import Diagnosis
 from vitbench.doctor.machine import Finding, Verdict
 from vitbench.doctor.noise import NOISY_PERCENT, PAIRS, QUIET_PERCENT, Noise
-from vitbench.report.numbers import clean, significant, wrap
+from vitbench.report.numbers import significant, wrap
 from vitbench.report.screen import Screen
+from vitbench.text import clean
 
 STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "dim"}
 VERDICT_WIDTH = max(map(len, Verdict)) + 2
@@ -83,9 +84,9 @@ def _lines(finding: Finding, knob_width: int, screen: Screen) -> Iterator[str]:
     )
     yield f"{verdict}{finding.knob.ljust(knob_width)}{seen[0]}".rstrip()
     yield from (indent + line for line in seen[1:])
-    if finding.fix:
+    if fix := clean(finding.fix or ""):
         # A command is to be copied: it stays on one line.
-        lines = [finding.fix] if "sudo" in finding.fix else wrap(finding.fix, room - len(FIX))
+        lines = [fix] if "sudo" in fix else wrap(fix, room - len(FIX))
         yield from (
             indent + (FIX if number == 0 else " " * len(FIX)) + line for number, line in enumerate(lines)
         )

@@ -11,6 +11,7 @@ from typing import Any
 from vitbench.export.cache import Artifact, CacheEntry, Pruned
 from vitbench.records.schema import Parity
 from vitbench.report.columns import columns
+from vitbench.text import clean
 
 
 def _entry(entry: CacheEntry) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def listing(root: Path, entries: Sequence[CacheEntry], *, as_json: bool) -> str:
     if as_json:
         return json.dumps(found, indent=2) + "\n"
     total = sum(entry.bytes for entry in entries)
-    head = f"{root}: {len(entries)} artifacts, {total / 1e6:.1f} MB\n"
+    head = f"{clean(str(root))}: {len(entries)} artifacts, {total / 1e6:.1f} MB\n"
     rows = [
         (
             item["key"][:12],
@@ -58,7 +59,7 @@ def pruned(result: Pruned, *, as_json: bool) -> str:
         f"removed {len(result.removed)} artifacts and {result.unfinished} unfinished ones: "
         f"{result.bytes / 1e6:.1f} MB"
     ]
-    lines += [f"left {entry.label or entry.key[:12]}: a process uses it" for entry in result.in_use]
+    lines += [f"left {clean(entry.label or entry.key[:12])}: a process uses it" for entry in result.in_use]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from vitbench.records import index
 from vitbench.records.store import Problem, Store
 from vitbench.report.rows import Row, from_flat
 from vitbench.report.select import Filters, Selection, select
+from vitbench.text import clean
 
 MOST_NAMED = 10
 
@@ -45,7 +46,9 @@ def collect(store: Store, filters: Filters) -> Collected:
     if chosen.rows and messages:
         messages.insert(0, "")  # apart from a table on the same terminal
     shown = ExitCode.OK if chosen.rows else ExitCode.INCONCLUSIVE
-    return Collected(chosen.rows, messages, ExitCode.USAGE if contents.problems else shown)
+    return Collected(
+        chosen.rows, [clean(message) for message in messages], ExitCode.USAGE if contents.problems else shown
+    )
 
 
 def _left_out(chosen: Selection) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vitbench.catalog import FamilySpec, TargetSpec, format_resolution
 from vitbench.report.columns import columns
+from vitbench.text import clean
 
 
 def model_list(families: Mapping[str, FamilySpec], *, as_json: bool) -> str:
@@ -31,8 +32,8 @@ def model_list(families: Mapping[str, FamilySpec], *, as_json: bool) -> str:
             (f"{family.family}-{name}", variant.task, format_resolution(variant.resolution))
             for name, variant in family.variants.items()
         ]
-        kinds = f"attention: {', '.join(family.attention)}\n" if family.attention else ""
-        blocks.append(f"{family.title}\n{kinds}{columns(('model', 'task', 'resolution'), rows)}")
+        kinds = f"attention: {clean(', '.join(family.attention))}\n" if family.attention else ""
+        blocks.append(f"{clean(family.title)}\n{kinds}{columns(('model', 'task', 'resolution'), rows)}")
     return "\n".join(blocks)
 
 
@@ -86,7 +87,7 @@ def model(data: Mapping[str, Any], *, as_json: bool) -> str:
         *(f"{name:<28} {value:>{width}}" for name, value in counts),
         "",
     ]
-    return "\n".join(lines) + _published(data)
+    return "\n".join(map(clean, lines)) + _published(data)
 
 
 def _published(data: Mapping[str, Any]) -> str:
@@ -119,7 +120,7 @@ def _published(data: Mapping[str, Any]) -> str:
         "device",
         "source",
     )
-    notes = [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
+    notes = [f"[{number}] {clean(source)}" for number, source in enumerate(sources, 1)]
     return "published\n" + columns(header, rows) + "\n" + "\n".join(notes) + "\n"
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from vitbench.report import fields
 from vitbench.report.fields import Column
-from vitbench.report.numbers import MISSING, cells_wide, clean
+from vitbench.report.numbers import MISSING, cells_wide
 from vitbench.report.rows import Row
+from vitbench.text import clean
 
 GAP = 2
 NARROWEST_MODEL = 12

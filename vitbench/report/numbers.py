@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import math
 import textwrap
-import unicodedata
 
 MISSING = "-"
 _MOST_DECIMALS = 6
-# Characters that steer a terminal or reorder a line; names in a record may come from anywhere.
-_UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def with_interval(value: float, low: float | None, high: float | None) -> str:
-    """A value with the half-width of its interval, both to the digits that two of the half-width allow.
+    """A value with the reach of its interval, both to the digits that two of the reach allow.
 
-    27.4312 in [27.22, 27.64] is `27.43 ± 0.21`. The interval of a ratio is not symmetric: the larger side
-    counts. Without an interval, or with an empty one: three digits.
+    27.4312 in [27.22, 27.64] is `27.43 ± 0.21`. Without an interval, or with an empty one: three digits.
     """
-    half = half_width(value, low, high)
+    half = reach(value, low, high)
     if half is None or half <= 0 or not math.isfinite(half):
         return significant(value)
     decimals = _decimals(half, 2)
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 
-def half_width(value: float, low: float | None, high: float | None) -> float | None:
-    """The larger distance from the value to an end of its interval; None without an interval."""
+def reach(value: float, low: float | None, high: float | None) -> float | None:
+    """The larger distance from the value to an end of its interval; None without an interval.
+
+    Half the width of the interval where the value lies in its middle, more where it does not: the interval
+    of a ratio is not symmetric. `value ± reach` always covers the interval.
+    """
     return None if low is None or high is None else max(high - value, value - low)
 
 
@@ -55,13 +55,6 @@ def wrap(text: str, width: int) -> list[str]:
     if cells_wide(text) <= width:
         return [text] if text else []
     return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-def clean(text: str) -> str:
-    """Text on one line, without characters that steer a terminal or turn the direction of writing."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join("?" if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in text)
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vitbench.report.numbers import half_width
+from vitbench.report.numbers import reach
 
 if TYPE_CHECKING:
     from vitbench.records.schema import Record
@@ -139,7 +139,7 @@ def _value(flat: Mapping[str, Any]) -> dict[str, Any]:
     elif flat.get(name) is None:
         name, value_is = "estimate.compute_ms", "compute"
     value = flat.get(name)
-    half = None if value is None else half_width(value, low, high)
+    half = None if value is None else reach(value, low, high)
     return {
         "value": value,
         "value_is": value_is,
