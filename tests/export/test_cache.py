@@ -38,7 +38,7 @@ def no_fill(directory: Path) -> Manifest:
 PRELUDE = """
     import os, pathlib, signal, sys, time
     from tests.export.tiny import KEY, filler
-    from vitbench.export import cache as module
+    from vitbench.export import cache as module, files
     from vitbench.export.cache import ArtifactCache
     cache = ArtifactCache(pathlib.Path(sys.argv[1]))
     fill = filler()
@@ -182,8 +182,8 @@ def test_two_processes_build_an_artifact_once(cache: ArtifactCache, tmp_path: Pa
     [
         pytest.param("cache.get_or_build(KEY, die)", id="before the first file"),
         pytest.param("cache.get_or_build(KEY, lambda d: (fill(d), die()))", id="before the manifest"),
-        pytest.param("module._write_through = die; cache.get_or_build(KEY, fill)", id="before the rename"),
-        pytest.param("module._sync = die; cache.get_or_build(KEY, fill)", id="while it is written through"),
+        pytest.param("module.write_through = die; cache.get_or_build(KEY, fill)", id="before the rename"),
+        pytest.param("files.sync = die; cache.get_or_build(KEY, fill)", id="while it is written through"),
     ],
 )
 def test_a_killed_builder_leaves_nothing_that_is_read(cache: ArtifactCache, death: str) -> None:
@@ -321,9 +321,14 @@ def test_an_entry_pruned_by_another_process_is_built_again(cache: ArtifactCache)
 
 
 def test_a_throwaway_cache_ends_with_the_process(cache: ArtifactCache) -> None:
-    process = start("print(cache.throwaway().get_or_build(KEY, fill).path, flush=True)", cache.root)
-    path = Path(process.communicate(timeout=60)[0].strip())
-    assert path.name == KEY
+    script = """
+        throwaway = cache.throwaway()
+        path = throwaway.get_or_build(KEY, fill).path
+        print(path, path.exists())
+    """
+    path_text, existed = start(script, cache.root).communicate(timeout=60)[0].split()
+    path = Path(path_text)
+    assert (path.name, existed) == (KEY, "True")
     assert not path.parent.exists()
     assert not cache.root.exists()
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from vitbench.errors import UsageError
+from vitbench.export.files import remove, size_of, sync, write_through
 from vitbench.export.locks import exclusive, is_same_file, try_lock
 from vitbench.export.manifest import (
     MANIFEST_FILE,
@@ -118,7 +119,6 @@ class ArtifactCache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = (root or default_root()).absolute()
         self._held: dict[str, int] = {}
-        self._throwaways: list[ArtifactCache] = []
         weakref.finalize(self, _close_all, self._held)
 
     def get(self, key: str) -> Artifact | None:
@@ -182,27 +182,26 @@ class ArtifactCache:
     def _build(self, key: str, fill: Callable[[Path], Manifest]) -> Manifest:
         directory, old = (self.root / _BUILDING / f"{key}.{part}" for part in ("new", "old"))
         for leftover in (directory, old):
-            _remove(leftover)
+            remove(leftover)
         try:
             directory.mkdir()
             manifest = fill(directory).sealed()
             (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
-            _write_through(directory)
+            write_through(directory)
             if self._path(key).exists():
                 self._path(key).rename(old)
             directory.rename(self._path(key))
-            _sync(self.root)
+            sync(self.root)
         finally:
             for leftover in (directory, old):
-                _remove(leftover)
+                remove(leftover)
         return manifest
 
     def throwaway(self) -> ArtifactCache:
-        """An empty cache of its own, removed when the process ends."""
+        """An empty cache that is removed when nothing refers to it any more, or when the process ends."""
         root = Path(tempfile.mkdtemp(prefix="vitbench-"))
         cache = ArtifactCache(root)
         weakref.finalize(cache, shutil.rmtree, root, ignore_errors=True)
-        self._throwaways.append(cache)
         return cache
 
     def release(self) -> None:
@@ -266,9 +265,9 @@ class ArtifactCache:
             building.mkdir(exist_ok=True)
             # Out of its place first: a reader must not meet a directory that loses its files one by one.
             aside = building / f"{entry.key}.pruned"
-            _remove(aside)
+            remove(aside)
             entry.path.rename(aside)
-            _remove(aside)
+            remove(aside)
         finally:
             os.close(handle)
         return True
@@ -282,8 +281,8 @@ class ArtifactCache:
             with contextlib.suppress(_BusyError), exclusive(building / f"{key}.lock", _give_up):
                 for path in (building / name for name in names if name.startswith(f"{key}.")):
                     if path.is_dir():
-                        count, size = count + 1, size + _size(path)
-                        _remove(path)
+                        count, size = count + 1, size + size_of(path)
+                        remove(path)
         return count, size
 
     def _path(self, key: str) -> Path:
@@ -365,32 +364,10 @@ def _describe(path: Path, verify: bool) -> CacheEntry | None:
     try:
         marker = path / MANIFEST_FILE
         used_s = (marker if marker.exists() else path).stat().st_mtime
-        size = _size(path)
+        size = size_of(path)
     except FileNotFoundError:
         return None
     return CacheEntry(path.name, path, label, size, used_s, problem)
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _remove(path: Path) -> None:
-    if path.exists():
-        shutil.rmtree(path)
-
-
-def _write_through(directory: Path) -> None:
-    for path in [*directory.rglob("*"), directory]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _try_lock_or_none(handle: int, *, shared: bool = False) -> bool:
