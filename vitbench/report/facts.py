@@ -82,9 +82,11 @@ def model(data: Mapping[str, Any], *, as_json: bool) -> str:
     lines = [
         f"{data['name']} at {format_resolution(tuple(data['resolution']))}: {data['title']}",
         f"task {data['task']}, attention {data['attention']} ({', '.join(data['formulation'].values())})",
+        f"attention kinds of the family: {', '.join(data['attention_kinds'])}",
         f"paper {data['paper']}, licence of the original {data['licence']}",
         "",
         *(f"{name:<28} {value:>{width}}" for name, value in counts),
+        "",
         "",
     ]
     return "\n".join(map(clean, lines)) + _published(data)
