@@ -89,14 +89,16 @@ def records(directory: Path) -> list[dict[str, object]]:
     return [json.loads(path.read_text()) for path in sorted((directory / "results").glob("[!.]*.json"))]
 
 
-def agents_of(pid: int) -> list[str]:
-    """Processes that still belong to the session of a killed command."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+def processes_of(temporary: Path) -> set[int]:
+    """Living processes of the run that was given this directory for temporary files.
+
+    An agent has a session of its own, but the environment of the command that started it.
+    """
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == pid and fields[0] != "Z":
-                found.append(path.parent.name)
+            if f"TMPDIR={temporary}".encode() in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
     return found
 
 
@@ -111,12 +113,18 @@ def agents_of(pid: int) -> list[str]:
 )
 def test_killed(moment: str, saved_blocks: int, tmp_path: Path) -> None:
     cache = {"VITBENCH_CACHE": str(tmp_path / "cache")} if "export" in moment else {}
-    run = OnTerminal(RUN, tmp_path, **cache)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run = OnTerminal(RUN, tmp_path, TMPDIR=str(temporary), **cache)
     run.read_until(moment)
+    # The agent must be seen while it lives, or its absence afterwards would say nothing.
+    living = processes_of(temporary)
+    assert run.process.pid in living
+    assert len(living) == (2 if "block" in moment else 1)
     code, _ = run.end(signal.SIGKILL)
     assert code == -signal.SIGKILL
     time.sleep(0.5)
-    assert agents_of(run.process.pid) == []
+    assert processes_of(temporary) == set()
     assert records(tmp_path) == []
 
     again = vitbench(*RUN, "--json", cwd=tmp_path, **cache)
