@@ -74,7 +74,7 @@ def _collect(kind: str, spec_type: type[S], name_of: Callable[[S], str]) -> dict
 
 def _toml_files(kind: str) -> Iterator[Path]:
     seen: set[Path] = set()
-    for directory in (builtin_directory(kind), Path.cwd() / kind):
+    for directory in (builtin_directory(kind), _working_directory() / kind):
         if directory.is_dir():
             for path in sorted(directory.glob("*.toml")):
                 if (real := path.resolve()) not in seen:
@@ -92,11 +92,20 @@ def _targets_from(_directory: Path) -> dict[str, TargetSpec]:
     return _collect("targets", TargetSpec, lambda spec: spec.name)
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"cannot tell the working directory: {error.strerror}", "change to a directory that is there"
+        ) from error
+
+
 def load_families() -> dict[str, FamilySpec]:
     """Every model family, by name."""
-    return _families_from(Path.cwd())
+    return _families_from(_working_directory())
 
 
 def load_targets() -> dict[str, TargetSpec]:
     """Every target, by name."""
-    return _targets_from(Path.cwd())
+    return _targets_from(_working_directory())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -75,8 +76,15 @@ def prune(
     if unused_for is None and max_size is None and not everything:
         raise UsageError("nothing said of what to remove", "add --unused-for DAYS, --max-size MB or --all")
     pruned = ArtifactCache().prune(
-        unused_for_s=None if unused_for is None else unused_for * 86400,
-        max_bytes=None if max_size is None else int(max_size * 1e6),
+        unused_for_s=None if unused_for is None else _times("--unused-for", unused_for, 86400),
+        max_bytes=None if max_size is None else int(_times("--max-size", max_size, 1e6)),
         everything=everything,
     )
     emit(artifacts.pruned(pruned, as_json=as_json))
+
+
+def _times(option: str, value: float, factor: float) -> float:
+    product = value * factor
+    if not math.isfinite(product):
+        raise UsageError(f"{option} {value:g} is not a number to count with", "give a number, for example 30")
+    return product

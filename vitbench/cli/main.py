@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from vitbench import __version__
 from vitbench.cli import cache, doctor, export, models, report, run, targets
-from vitbench.errors import ExitCode, VitbenchError
+from vitbench.errors import ExitCode, UsageError, VitbenchError
 
 app = typer.Typer(
     name="vitbench",
@@ -48,26 +51,58 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line; every error a user can meet ends in a message and its exit code."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (it stays for as long as the process)
+    if sys.stdout is None:
+        # Not later: the next file to be opened would get its number, and what is printed would go there.
+        _end(UsageError("standard output is closed", "send it to a file, or to /dev/null"))
     try:
         app()
     except VitbenchError as error:
-        typer.echo(error.explain(), err=True)
-        sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(int(ExitCode.INTERRUPTED))
-    except BrokenPipeError:
-        # The reader of a pipe left (`vitbench report | head`): nothing is wrong, and nobody reads on.
-        sys.stderr.close()
-        sys.exit(int(ExitCode.OK))
+        _end(error)
+    except SystemExit as end:
+        # Typer makes exits of these two; a command that handles Ctrl-C itself has said so already.
+        reason = end.__context__
+        if isinstance(reason, BrokenPipeError):
+            # The reader of a pipe left (`vitbench --help | head`): nothing is wrong, and nobody reads on.
+            sys.exit(int(ExitCode.OK))
+        if reason is not None and isinstance(reason.__cause__, KeyboardInterrupt):
+            _say("interrupted")
+        raise
+    except OSError as error:
+        _end(_os_error(error))
     except Exception:
         import traceback
 
-        traceback.print_exc()
-        typer.echo(
-            f"\nerror: this is a bug in vitbench {__version__}; please report the lines above", err=True
-        )
+        _say(traceback.format_exc())
+        _say(f"error: this is a bug in vitbench {__version__}; please report the lines above")
         sys.exit(int(ExitCode.BUG))
+
+
+def _end(error: VitbenchError) -> NoReturn:
+    _say(error.explain())
+    sys.exit(int(error.exit_code))
+
+
+def _say(text: str) -> None:
+    # The exit code has to tell where standard error is full or nobody reads it.
+    with contextlib.suppress(OSError):
+        typer.echo(text, err=True)
+
+
+def _os_error(error: OSError) -> UsageError:
+    """The system refused something that no command has words for: a full disk, a directory that is gone."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        from vitbench.report.output import silence
+
+        silence()
+    what = f"{error.filename}: " if error.filename else ""
+    return UsageError(
+        f"cannot go on: {what}{error.strerror or error}",
+        "mend that, for example by making room or by writing elsewhere",
+    )
 
 
 if __name__ == "__main__":

@@ -58,14 +58,15 @@ def emit(text: str) -> None:
         sys.stdout.write(Screen.of(sys.stdout).encode(text))
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence()
+        silence()
     except OSError as error:
-        _silence()
+        silence()
         raise UsageError(
             f"cannot write to standard output: {error.strerror or error}", "make room, or write elsewhere"
         ) from error
 
 
-def _silence() -> None:
+def silence() -> None:
+    """Send what is still printed on standard output nowhere."""
     # The interpreter flushes what is still buffered when it ends, and would complain again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
