@@ -104,6 +104,15 @@ def test_same_file_twice_is_one_entry(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "cpu" in catalog.load_targets()
 
 
+def test_another_checkout_with_the_same_files_is_no_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "cpu.toml").write_text((builtin_directory("targets") / "cpu.toml").read_text())
+    monkeypatch.chdir(tmp_path)
+    assert "cpu" in catalog.load_targets()
+
+
 def test_a_taken_name_needs_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "targets").mkdir()
     path = tmp_path / "targets" / "mine.toml"

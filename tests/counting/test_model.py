@@ -53,7 +53,8 @@ def test_module_and_graph_agree(name: str, side: int, optimize: bool) -> None:
     graph = count_onnx(dynamo_export(module, (1, 3, side, side), optimize=optimize))
     assert (graph.macs, graph.macs_attention) == (counts.macs, counts.macs_attention)
     assert graph.params == counts.params
-    assert graph.bytes_read == pytest.approx(counts.bytes_read, rel=0.25)  # copies of views differ
+    # An export as it comes still has operators that move bytes for nothing; artifacts are held to 5 %.
+    assert graph.bytes_read == pytest.approx(counts.bytes_read, rel=0.25)
     assert graph.bytes_written == pytest.approx(counts.bytes_written, rel=0.25)
 
 

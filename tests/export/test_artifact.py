@@ -261,6 +261,14 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
     assert f"{macs + 1:,}" in caught.value.message
     assert caught.value.exit_code == 101
 
+    def twice_the_bytes(model: Any) -> counting.OnnxCounts:
+        found = true_count(model)
+        return counting.OnnxCounts(**{**vars(found), "bytes_read": 2 * found.bytes_read})
+
+    monkeypatch.setattr(counting, "count_onnx", twice_the_bytes)
+    with pytest.raises(VitbenchError, match="the counters disagree on bytes_read of effvit-b0"):
+        build._count(b0_workload, model, running, b0.model_file)
+
 
 def test_a_reference_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     workload, network = small_network()

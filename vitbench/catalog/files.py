@@ -63,7 +63,7 @@ def _collect(kind: str, spec_type: type[S], name_of: Callable[[S], str]) -> dict
     for path in _toml_files(kind):
         spec = read_spec(path, spec_type)
         name = name_of(spec)
-        if name in found and not getattr(spec, "override", False):
+        if name in found and spec != found[name] and not getattr(spec, "override", False):
             raise UsageError(
                 f"{path} defines '{name}', which {origin[name]} defines already",
                 "choose another name, or say `override = true` in the file to replace it",

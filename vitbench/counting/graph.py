@@ -18,9 +18,9 @@ from vitbench.errors import UsageError
 Shape = tuple[int, ...]
 
 # Their output is the same memory under another shape or name.
-VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 # What comes out of these is still the parameter that went in.
-REARRANGE = VIEWS | {"Cast", "CastLike", "Expand", "Slice", "Split", "Transpose"}
+REARRANGE = VIEWS | {"Cast", "CastLike", "Expand"}
 PRODUCTS = frozenset({"Einsum", "Gemm", "MatMul"})
 ZERO = REARRANGE | {
     "Abs",
@@ -163,6 +163,9 @@ class _Types:
         return self.shapes[name]
 
     def bytes(self, name: str) -> int:
+        """Bytes of a tensor that moves; shapes, axes and scalars are part of the operator."""
+        if not self.shape(name) or self.element_types.get(name) == TensorProto.INT64:
+            return 0
         bits = _bits(self.element_types.get(name, TensorProto.FLOAT))
         return math.prod(self.shape(name)) * bits // 8
 

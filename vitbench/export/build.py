@@ -42,6 +42,8 @@ from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
 MODEL_FILE = "model/model.onnx"
 REFERENCE_FILE = "reference.npz"
 SPECIAL_FILE = "zero-normaliser.npy"
+# PyTorch and the exporter each make a copy of some view that the other does without.
+TRAFFIC_TOLERANCE = 0.05
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 OnStage = Callable[[str], None]
@@ -207,6 +209,13 @@ def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, 
         if first != second:
             raise VitbenchError(
                 f"the counters disagree on {what} of {workload.label}: "
+                f"{first:,} in the module, {second:,} in the exported graph"
+            )
+    for what in ("bytes_read", "bytes_written"):
+        first, second = getattr(module, what), getattr(graph, what)
+        if abs(second - first) > TRAFFIC_TOLERANCE * first:
+            raise VitbenchError(
+                f"the counters disagree on {what} of {workload.label} by more than {TRAFFIC_TOLERANCE:.0%}: "
                 f"{first:,} in the module, {second:,} in the exported graph"
             )
     return Counts(
