@@ -12,7 +12,7 @@ _NAME = re.compile(
     r"(?:\+(?P<attention>[a-z][a-z0-9-]*))?(?:@(?P<form>[a-z]+))?(?::(?P<resolution>[^:]*))?"
 )
 # ASCII digits: `int` alone would take those of every script, signs and underscores too.
-_RESOLUTION = re.compile(r"(?P<height>[0-9]{1,9})(?: *x *(?P<width>[0-9]{1,9}))?")
+_RESOLUTION = re.compile(r"(?P<height>-?[0-9]{1,18})(?: *x *(?P<width>-?[0-9]{1,18}))?")
 _GRAMMAR = "names read family-variant[-task][+kind][@form][:HxW], for example effvit-b2+softmax:512x512"
 
 
