@@ -84,7 +84,7 @@ def textbook_formulation(spec: ModelSpec) -> dict[str, str]:
     from vitbench import zoo
 
     with torch.device("meta"):
-        return {part.kind: part.formulations[0] for part in zoo.attentions(zoo.create(spec))}
+        return zoo.textbook(zoo.create(spec))
 
 
 def make_artifact(spec: ModelSpec, target: TargetSpec, formulation: dict[str, str] | None) -> Artifact:

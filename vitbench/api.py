@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vitbench import catalog, zoo
-from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.deploy import in_form, to_deploy
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict as _load
 from vitbench.zoo.weights import read_checkpoint
@@ -51,7 +51,7 @@ def build(
         seed_weights(module, 0)
     else:
         _load(module, read_checkpoint(Path(weights)))
-    return to_deploy(module) if deploy and spec.form == "deploy" else module
+    return in_form(module, spec.form) if deploy else module
 
 
 def load_reference_state_dict(module: torch.nn.Module, mapping: Mapping[str, Any]) -> torch.nn.Module:

@@ -1,39 +1,28 @@
 """Exact counts of the catalog's networks; the two counters agree on them."""
 
 import csv
-from pathlib import Path
 
 import pytest
 
 from tests.support.exported import dynamo_export
 from tests.support.models import seeded, spec_of
-from vitbench import zoo
+from vitbench import catalog, zoo
+from vitbench.catalog.files import builtin_directory
 from vitbench.counting import count_model, count_module, count_onnx
 from vitbench.errors import UsageError
 from vitbench.zoo.deploy import to_deploy
 
-DATA = Path(__file__).parents[1] / "data"
-ROWS = list(csv.DictReader((DATA / "exact_counts.csv").read_text().splitlines()))
-COLUMNS = {
-    "params": "params",
-    "params_deploy": "params_deploy",
-    "macs": "macs",
-    "macs_attention_matmul": "macs_attention",
-}
-
-
-def test_the_reference_counts_are_there() -> None:
-    assert len(ROWS) == 21
+ROWS = list(csv.DictReader((builtin_directory("models") / "reference_counts.csv").read_text().splitlines()))
+COLUMNS = ("params", "params_deploy", "macs", "macs_attention")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['model']}-{row['resolution']}")
 def test_counts_equal_the_reference_to_the_unit(row: dict[str, str]) -> None:
-    task, variant = row["model"].split("_")
-    height, width = map(int, row["resolution"].split("x"))
-    spec = spec_of(variant if task == "cls" else f"{variant}-backbone")
-    counts = count_model(spec.model_copy(update={"resolution": (height, width)}))
-    ours = {column: getattr(counts, field) for column, field in COLUMNS.items()}
-    assert ours == {column: int(row[column]) for column in COLUMNS}
+    spec = catalog.resolve_model(f"{row['model']}:{row['resolution']}")
+    counts = count_model(spec)
+    assert {column: getattr(counts, column) for column in COLUMNS} == {
+        column: int(row[column]) for column in COLUMNS
+    }
 
 
 @pytest.mark.parametrize(

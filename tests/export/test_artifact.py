@@ -183,7 +183,7 @@ def test_attention_that_does_not_divide_needs_no_built_image(name: str, tmp_path
 
 def test_a_batch_in_the_textbook_formulation(tmp_path: Path) -> None:
     workload = Workload(model=catalog.resolve_model("effvit-b0:96x64"), batch=4)
-    textbook = {part.kind: part.formulations[0] for part in zoo.attentions(zoo.create(workload.model))}
+    textbook = {part.kind: part.formulations[0] for part in zoo.formulated(zoo.create(workload.model))}
     artifact = get_artifact(workload, ArtifactCache(tmp_path), formulation=textbook, **RUNTIME)
     assert artifact.manifest.formulation == textbook
     assert artifact.manifest.inputs[0].shape == (4, 3, 96, 64)

@@ -175,7 +175,7 @@ def test_unknown_formulations_and_kinds_are_refused() -> None:
     with pytest.raises(UsageError, match="'relu' has no formulation 'magic'") as caught:
         zoo.set_formulation(module, {"relu": "magic"})
     assert caught.value.hint == "choose one of ones-pad, ones-concat, key-sum"
-    with pytest.raises(UsageError, match="no attention of kind softmax"):
+    with pytest.raises(UsageError, match="nothing of kind softmax"):
         zoo.set_formulation(module, {"softmax": "fused"})
     with pytest.raises(UsageError, match="unknown attention kind 'tanh'"):
         attention("tanh")

@@ -28,8 +28,8 @@ def test_every_batch_norm_is_folded_and_the_original_is_untouched(name: str) -> 
     assert not any(isinstance(part, nn.BatchNorm2d) for part in deployed.modules())
     assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
     assert list(module.state_dict()) == keys
-    assert all(part.formulation == part.fast for part in zoo.attentions(deployed))
-    assert all(part.formulation == part.formulations[0] for part in zoo.attentions(module))
+    assert all(part.formulation == part.fast for part in zoo.formulated(deployed))
+    assert all(part.formulation == part.formulations[0] for part in zoo.formulated(module))
 
 
 def test_folding_a_convolution_that_has_a_bias() -> None:

@@ -1,84 +1,19 @@
 """The networks against the original's checkpoints and outputs."""
 
-import csv
-import gzip
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.support.fill import fixture_input, fixture_weights
-from tests.support.models import BACKBONES, CLASSIFIERS, images, on_meta, relative_difference, seeded, spec_of
+from tests.support.models import images, on_meta, relative_difference, seeded, spec_of
 from vitbench import zoo
 from vitbench.errors import UsageError
 from vitbench.zoo.attention import ReluAttention
-from vitbench.zoo.deploy import to_deploy
-from vitbench.zoo.weights import load_reference_state_dict
 
 DATA = Path(__file__).parents[1] / "data"
 FIXTURES = sorted((DATA / "parity").glob("*.json"), key=lambda path: path.stem)
-CHECKPOINTS = [f"cls_{name}" for name in CLASSIFIERS] + [f"backbone_{name}" for name in BACKBONES]
-
-
-def checkpoint_entries(name: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of every entry of an official checkpoint."""
-    with gzip.open(DATA / "state_dicts" / f"{name}.tsv.gz", "rt") as file:
-        return {
-            key: (() if shape == "scalar" else tuple(map(int, shape.split("x"))), dtype)
-            for key, shape, _, dtype in csv.reader(file, delimiter="\t")
-        }
-
-
-@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
-def test_train_form_has_the_entries_of_the_official_checkpoint(checkpoint: str) -> None:
-    task, variant = checkpoint.split("_")
-    module = on_meta(variant if task == "cls" else f"{variant}-backbone")
-    entries = {
-        key: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for key, tensor in module.state_dict().items()
-    }
-    assert entries == checkpoint_entries(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def filled() -> Iterator[dict[str, nn.Module]]:
-    """Networks with the fixtures' weights, each filled once."""
-    networks: dict[str, nn.Module] = {}
-    yield networks
-    networks.clear()
-
-
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
-def test_outputs_are_those_of_the_original(path: Path, filled: dict[str, nn.Module]) -> None:
-    fixture: dict[str, Any] = json.loads(path.read_text())
-    variant, expected = fixture["variant"], fixture["output"]
-    if variant not in filled:
-        filled.clear()
-        module = zoo.create(spec_of(variant))
-        weights = fixture_weights(module)
-        assert len(weights) == fixture["fill_check"]["n_filled"]
-        total = sum(float(np.abs(array).sum(dtype=np.float64)) for array in weights.values())
-        assert total == pytest.approx(fixture["fill_check"]["abs_sum"], rel=1e-8)
-        load_reference_state_dict(module, weights)
-        filled[variant] = module
-    module, x = filled[variant], fixture_input(tuple(fixture["input_shape"]))
-    for form in (module, to_deploy(module)):
-        output = form(x)
-        assert list(output.shape) == expected["shape"]
-        values = output.flatten()[expected["indices"]].double().numpy()
-        difference = np.abs(values - np.array(expected["values_fp64"])).max() / expected["absmax"]
-        assert difference < 1e-5
-
-
-def test_there_is_a_fixture_on_either_side_of_the_quadratic_branch() -> None:
-    assert [path.stem.split("_", 2)[2] for path in FIXTURES] == [
-        *("b0_128", "b0_224", "b1_128", "b1_224", "b2_160", "b2_224", "l1_160", "l1_224")
-    ]
 
 
 # No fixture is fine enough to see these.

@@ -79,14 +79,17 @@ def resolve_model(
     return ModelSpec(
         family=parsed.family,
         variant=parsed.variant,
-        builder=family.builder,
+        builder=variant.builder or family.builder,
         task=variant.task,
         hyper=variant.hyper,
         attention=kind,
         default_attention=default,
         form=form,
+        upsample=family.upsample[0] if family.upsample else None,
+        default_upsample=family.upsample[0] if family.upsample else None,
         resolution=size,
         stride=family.stride,
+        inputs=variant.inputs,
     )
 
 

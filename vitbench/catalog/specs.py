@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
-Form = Literal["deploy", "train"]
+Form = Literal["deploy", "reparam", "train"]
 
 
 class Spec(BaseModel):
@@ -17,16 +17,30 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class InputSpec(Spec):
+    """One input of a network, without the batch.
+
+    `values` says what stands in it when it is made up: standard normal numbers, or one box
+    (x0, y0, x1, y1) in the pixels of a 1024 x 1024 image.
+    """
+
+    name: str = "input"
+    shape: tuple[Size, ...]
+    dtype: str = "float32"
+    values: Literal["normal", "box", "zeros"] = "normal"
+
+
 class Published(Spec):
     """One published figure. Latency in ms, accuracy in per cent; resolution None where the source is silent.
 
-    `source` names an entry of the family's sources.
+    `source` names an entry of the family's sources, `note` one of its notes: why it differs from ours.
     """
 
     resolution: Resolution | None = None
     params_m: float | None = None
     macs_g: float | None = None
     metric: str | None = None
+    dataset: str | None = None
     value: float | None = None
     latency_ms: float | None = None
     throughput_img_s: float | None = None
@@ -35,22 +49,31 @@ class Published(Spec):
     precision: str | None = None
     batch: int | None = None
     source: str
+    note: str | None = None
 
 
 class VariantSpec(Spec):
     """One named network of a family.
 
-    `hyper` is passed as it stands to the family's builder.
+    `hyper` is passed as it stands to the builder: the variant's own, else the family's. `inputs` is for a
+    network of other inputs than one image. `design` says whose network it is: one of the family's authors,
+    or one of ours where theirs is not public.
     """
 
     task: str
     resolution: Resolution
+    builder: str | None = None
+    inputs: tuple[InputSpec, ...] = ()
+    design: Literal["original", "vitbench"] = "original"
     hyper: dict[str, Any] = {}
     published: tuple[Published, ...] = ()
 
 
 class FamilySpec(Spec):
-    """A family of networks: one TOML file under models/. The first attention kind is the published one."""
+    """A family of networks: one TOML file under models/.
+
+    The first attention kind is the published one, and so is the first way of upsampling.
+    """
 
     family: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
     title: str
@@ -59,27 +82,35 @@ class FamilySpec(Spec):
     licence: str
     stride: Size
     attention: tuple[str, ...] = ()
+    upsample: tuple[str, ...] = ()
     forms: tuple[Form, ...] = ("deploy", "train")
     sources: dict[str, str] = {}
+    notes: dict[str, str] = {}
     override: bool = False
     variants: dict[str, VariantSpec]
 
     @model_validator(mode="after")
-    def _sources_are_known(self) -> FamilySpec:
+    def _references_are_known(self) -> FamilySpec:
         for name, variant in self.variants.items():
             for figure in variant.published:
-                if figure.source not in self.sources:
-                    raise ValueError(
-                        f"variants.{name}: published figure names source '{figure.source}', "
-                        f"which [sources] does not define ({', '.join(self.sources) or 'it is empty'})"
-                    )
+                self._check_key(name, "source", figure.source, self.sources)
+                if figure.note is not None:
+                    self._check_key(name, "note", figure.note, self.notes)
         return self
+
+    @staticmethod
+    def _check_key(variant: str, what: str, key: str, table: dict[str, str]) -> None:
+        if key not in table:
+            raise ValueError(
+                f"variants.{variant}: published figure names {what} '{key}', "
+                f"which [{what}s] does not define ({', '.join(table) or 'it is empty'})"
+            )
 
 
 class ModelSpec(Spec):
-    """A resolved model name: which network, at which resolution, with which attention.
+    """A resolved model name: which network, at which resolution, with which attention and upsampling.
 
-    Names follow `family-variant[-task][+kind][@form][:HxW]`.
+    Names follow `family-variant[-task][+kind][@form][:HxW]`; `+kind` may be a way of upsampling.
     """
 
     family: str
@@ -89,16 +120,20 @@ class ModelSpec(Spec):
     hyper: dict[str, Any]
     attention: str | None
     default_attention: str | None
+    upsample: str | None = None
+    default_upsample: str | None = None
     form: Form
     resolution: Resolution
     stride: Size
+    inputs: tuple[InputSpec, ...] = ()
 
     @property
     def name(self) -> str:
         """The canonical name without the resolution: `effvit-b2`, `effvit-b2+softmax`."""
         kind = f"+{self.attention}" if self.attention != self.default_attention else ""
+        upsample = f"+{self.upsample}" if self.upsample != self.default_upsample else ""
         form = f"@{self.form}" if self.form != "deploy" else ""
-        return f"{self.family}-{self.variant}{kind}{form}"
+        return f"{self.family}-{self.variant}{kind}{upsample}{form}"
 
 
 class TargetSpec(Spec):

@@ -11,7 +11,7 @@ from vitbench import zoo
 from vitbench.catalog.specs import ModelSpec
 from vitbench.counting.module import ModuleCounts, count_module
 from vitbench.errors import UsageError
-from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.deploy import in_form, to_deploy
 
 ADDRESSABLE_BYTES = 2**46
 
@@ -49,10 +49,8 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
     shape = (batch, 3, *spec.resolution)
     with torch.device("meta"):
         reference = zoo.create(spec)
-    for attention in zoo.attentions(reference):
-        attention.formulation = attention.formulations[0]
     deployed = to_deploy(reference)
-    running = deployed if spec.form == "deploy" else reference
+    running = deployed if spec.form == "deploy" else in_form(reference, spec.form)
     textbook = _count(reference, shape, spec)
     artifact = _count(running, shape, spec)
     return ModelCounts(

@@ -34,7 +34,7 @@ from vitbench.export.memory import refuse_what_does_not_fit
 from vitbench.export.normaliser import build_zero_image
 from vitbench.export.onnx import export_onnx, shape_of
 from vitbench.records.schema import Counts
-from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.deploy import in_form
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
 
@@ -103,7 +103,7 @@ def _build(
     refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
     reference = zoo.create(workload.model)
     _fill(reference, workload, weights_file)
-    running = to_deploy(reference) if workload.model.form == "deploy" else reference
+    running = in_form(reference, workload.model.form)
     if formulation:
         zoo.set_formulation(running, formulation)
     formulations = zoo.formulations(running)

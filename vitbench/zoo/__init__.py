@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -12,21 +13,44 @@ from torch.overrides import TorchFunctionMode
 
 from vitbench.catalog.specs import ModelSpec
 from vitbench.errors import UsageError
-from vitbench.zoo import effvit
-from vitbench.zoo.attention import Attention
+from vitbench.zoo.formulation import Formulated
 
 Builder = Callable[[ModelSpec], nn.Module]
 
-BUILDERS: dict[str, Builder] = {"effvit": effvit.build}
+# Builders by name: the module of this package whose function `build` it is.
+BUILDERS: dict[str, str] = {
+    "bsrn": "bsrn",
+    "cga": "cga",
+    "effvit": "effvit",
+    "effvit-sam": "effvit_sam",
+    "effvit-seg": "effvit_seg",
+    "effvit-sr": "effvit_sr",
+    "fastvit": "fastvit",
+    "metaformer": "metaformer",
+    "mobileone": "mobileone",
+    "restormer": "restormer",
+    "sam-decoder": "sam_decoder",
+    "sam-vit": "sam_vit",
+    "segformer": "segformer",
+    "segnext": "segnext",
+    "swinir": "swinir",
+    "vapsr": "vapsr",
+}
 
 
-def families() -> dict[str, Builder]:
-    """Builders by name: the built-in ones, then those of the entry-point group `vitbench.families`."""
-    found = dict(BUILDERS)
-    for point in entry_points(group="vitbench.families"):
-        if point.name not in found:
-            found[point.name] = point.load()
-    return found
+def builder_names() -> list[str]:
+    """Names of the built-in builders, and of those of the entry-point group `vitbench.families`."""
+    return sorted({*BUILDERS, *(point.name for point in entry_points(group="vitbench.families"))})
+
+
+def find_builder(name: str) -> Builder | None:
+    """The builder of a name, a built-in one first; None where there is none."""
+    if name in BUILDERS:
+        builder: Builder = import_module(f"{__name__}.{BUILDERS[name]}").build
+        return builder
+    return next(
+        (point.load() for point in entry_points(group="vitbench.families") if point.name == name), None
+    )
 
 
 def create(spec: ModelSpec) -> nn.Module:
@@ -37,25 +61,30 @@ def create(spec: ModelSpec) -> nn.Module:
     Raises:
         UsageError: no builder of that name, or hyper-parameters that do not fit it.
     """
-    builder = BUILDERS.get(spec.builder) or families().get(spec.builder)
+    builder = find_builder(spec.builder)
     if builder is None:
         raise UsageError(
             f"no builder '{spec.builder}' for model {spec.name}",
-            f"builders are {', '.join(sorted(families()))}; packages add theirs as vitbench.families",
+            f"builders are {', '.join(builder_names())}; packages add theirs as vitbench.families",
         )
     with _NoInitialisation():
         module = builder(spec)
     return module.eval().requires_grad_(False)
 
 
-def attentions(module: nn.Module) -> list[Attention]:
-    """Attention modules in the order they stand in the network."""
-    return [part for part in module.modules() if isinstance(part, Attention)]
+def formulated(module: nn.Module) -> list[Formulated]:
+    """Parts that can be computed in several ways, in the order they stand in the network."""
+    return [part for part in module.modules() if isinstance(part, Formulated)]
 
 
 def formulations(module: nn.Module) -> dict[str, str]:
-    """How each kind of attention in the network is computed: {"relu": "key-sum"}."""
-    return {part.kind: part.formulation for part in attentions(module)}
+    """How each kind of part in the network is computed: {"relu": "key-sum", "bicubic": "matmul"}."""
+    return {part.kind: part.formulation for part in formulated(module)}
+
+
+def textbook(module: nn.Module) -> dict[str, str]:
+    """The textbook formulation of each kind of part in the network."""
+    return {part.kind: part.formulations[0] for part in formulated(module)}
 
 
 def set_formulation(module: nn.Module, chosen: Mapping[str, str]) -> None:
@@ -64,11 +93,11 @@ def set_formulation(module: nn.Module, chosen: Mapping[str, str]) -> None:
     Raises:
         UsageError: a kind that the network does not have, or a formulation that the kind does not have.
     """
-    parts = attentions(module)
+    parts = formulated(module)
     missing = sorted(set(chosen) - {part.kind for part in parts})
     if missing:
         raise UsageError(
-            f"the network has no attention of kind {', '.join(missing)}",
+            f"the network has nothing of kind {', '.join(missing)} to formulate",
             f"its kinds are {', '.join(formulations(module)) or 'none'}",
         )
     for part in parts:

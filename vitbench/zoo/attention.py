@@ -1,8 +1,7 @@
 """One attention interface, and the kinds of attention EfficientViT can be built with.
 
 Every kind maps (N, C, H, W) to (N, C, H, W). `kind` says which function of the input is computed,
-`formulation` how: the formulations of a kind have the same parameters and the same value, and differ in
-the graph that an exporter sees. The first of `formulations` is the textbook one.
+`formulation` how.
 """
 
 from __future__ import annotations
@@ -15,40 +14,13 @@ from torch.nn import functional as F
 
 from vitbench.errors import UsageError
 from vitbench.zoo.blocks import ConvLayer
+from vitbench.zoo.formulation import Formulated
 
 NORMALISER_EPS = 1e-15
 
 
-class Attention(nn.Module):
-    """Base of all kinds.
-
-    Attributes:
-        kind: name of the function.
-        formulations: names of the ways to compute it, textbook first.
-        fast: the way that the inference form uses.
-    """
-
-    kind: str
-    formulations: tuple[str, ...]
-    fast: str
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._formulation = self.formulations[0]
-
-    @property
-    def formulation(self) -> str:
-        """How the attention is computed."""
-        return self._formulation
-
-    @formulation.setter
-    def formulation(self, name: str) -> None:
-        if name not in self.formulations:
-            raise UsageError(
-                f"attention kind '{self.kind}' has no formulation '{name}'",
-                f"choose one of {', '.join(self.formulations)}",
-            )
-        self._formulation = name
+class Attention(Formulated):
+    """Base of all kinds."""
 
 
 class TokenAttention(Attention):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
+
+from vitbench.zoo.folding import fold_into_previous
 
 Activation = Callable[[], nn.Module] | None
 
@@ -53,21 +54,10 @@ class ConvLayer(nn.Module):
         return x if self.act is None else self.act(x)
 
     def fold_(self) -> None:
-        """Merge the BatchNorm into the convolution, in place; arithmetic in float64.
-
-        w' = w g, b' = beta + (b - mean) g with g = gamma / sqrt(var + eps).
-        """
-        if self.norm is None:
-            return
-        conv, norm = self.conv, self.norm
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = 0.0 if conv.bias is None else conv.bias.double()
-        shifted = norm.bias.double() + (bias - norm.running_mean.double()) * gain
-        weight = conv.weight.double() * gain.view(-1, 1, 1, 1)
-        dtype = conv.weight.dtype
-        conv.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-        conv.bias = nn.Parameter(shifted.to(dtype), requires_grad=False)
-        self.norm = None
+        """Merge the BatchNorm into the convolution, in place."""
+        if self.norm is not None:
+            fold_into_previous(self.conv, self.norm)
+            self.norm = None
 
 
 class LinearLayer(nn.Module):

@@ -1,4 +1,4 @@
-"""Train form to inference form."""
+"""Train form to the forms that run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,44 @@ import copy
 
 from torch import nn
 
-from vitbench.zoo.attention import Attention
+from vitbench.catalog.specs import Form
+from vitbench.zoo.formulation import Formulated
+
+
+def in_form(module: nn.Module, form: Form) -> nn.Module:
+    """A network in train form as the form asked for; the network itself where that is `train`.
+
+    `reparam` has parallel branches merged and nothing else, as the original's own reparameterisation leaves
+    it; `deploy` is `to_deploy`.
+    """
+    if form == "train":
+        return module
+    if form == "deploy":
+        return to_deploy(module)
+    merged = copy.deepcopy(module)
+    merge_branches(merged)
+    return merged
 
 
 def to_deploy(module: nn.Module) -> nn.Module:
-    """Copy a network in inference form: every BatchNorm folded, every attention in its fast formulation.
+    """Copy a network in inference form: branches merged, norms folded, the fast formulation of everything.
 
-    Modules fold themselves through a method `fold_`. The value is unchanged: in float64 within 1e-9 of the
-    output's largest magnitude. Works on the meta device.
+    Modules merge and fold themselves through the methods `merge_` and `fold_`. The value is unchanged: in
+    float64 within 1e-9 of the output's largest magnitude. Works on the meta device.
     """
     deployed = copy.deepcopy(module)
+    merge_branches(deployed)
     for part in list(deployed.modules()):
         if hasattr(part, "fold_"):
             part.fold_()
-        if isinstance(part, Attention):
+        if isinstance(part, Formulated):
             part.formulation = part.fast
     return deployed.eval().requires_grad_(False)
+
+
+def merge_branches(module: nn.Module) -> None:
+    """Merge parallel branches, in place: every part that has a method `merge_` does so, outer parts last."""
+    for part in reversed(list(module.modules())):
+        if hasattr(part, "merge_"):
+            part.merge_()
+    module.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 
 from vitbench.catalog.specs import ModelSpec, Spec
@@ -28,6 +28,7 @@ from vitbench.zoo.blocks import (
     hardswish,
     tanh_gelu,
 )
+from vitbench.zoo.hyper import Blocks, Channels, read_hyper
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Backbone(nn.Module):
     """Stages of strides 2, 4, 8, ...; `maps` returns every stage's map, `forward` the last."""
 
     output_names = ("features",)
+    checkpoint_prefix = "backbone."
 
     def steps(self) -> list[nn.Module]:
         """The stages in order, the stem first."""
@@ -220,10 +222,6 @@ class Classifier(nn.Module):
 DESIGNS = {"b": (BackboneB, hardswish, 1e-5), "l": (BackboneL, tanh_gelu, 1e-7)}
 STAGES = 5
 
-# Bounded, so that a slip of the keyboard is refused instead of built.
-Channels = Annotated[int, Field(strict=True, gt=0, le=2**20)]
-Blocks = Annotated[int, Field(strict=True, ge=0, le=1000)]
-
 
 class Hyper(Spec):
     """Hyper-parameters of a backbone.
@@ -254,7 +252,7 @@ def build(spec: ModelSpec) -> nn.Module:
         UsageError: a hyper-parameter is missing, unknown or out of its range, the attention kind is missing,
             unknown or does not fit the widths, or the task has no head here.
     """
-    hyper = _read_hyper(spec)
+    hyper = read_hyper(spec, HYPERS)
     if spec.attention is None:
         raise UsageError(
             f"{spec.name} has no attention kind, and the effvit builder needs one",
@@ -267,24 +265,3 @@ def build(spec: ModelSpec) -> nn.Module:
         return backbone
     first, second = hyper.head
     return Classifier(backbone, ClassifierHead(hyper.width[-1], (first, second), hyper.classes, style))
-
-
-def _read_hyper(spec: ModelSpec) -> Hyper:
-    """The validated hyper-parameters of a spec; those of a classifier for the task cls."""
-    if spec.task not in HYPERS:
-        raise UsageError(
-            f"the effvit builder has no task '{spec.task}' (asked for by {spec.name})",
-            "its tasks are cls and backbone",
-        )
-    kind = HYPERS[spec.task]
-    try:
-        return kind.model_validate(spec.hyper)
-    except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'][:1].lower()}{item['msg'][1:]}"
-            for item in error.errors()
-        )
-        raise UsageError(
-            f"hyper-parameters of {spec.name} do not fit the effvit builder; {'; '.join(problems)}",
-            f"task '{spec.task}' takes {', '.join(kind.model_fields)}; correct `hyper` of the variant",
-        ) from error

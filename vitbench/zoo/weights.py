@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from vitbench.errors import UsageError
+from vitbench.zoo.deploy import merge_branches
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -62,15 +64,19 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
     """Copy weights under the keys of the official checkpoint into a network in train form, in place.
 
     Values are tensors or arrays, cast to the parameter's type. `num_batches_tracked` may be absent: inference
-    does not use it. A backbone also takes the checkpoint of a whole network, from which it reads the
-    keys under `backbone.`. Nothing is copied when anything does not fit.
+    does not use it. A network that is a part of another one also takes the whole one's checkpoint: it reads
+    the keys under its attribute `checkpoint_prefix`, and passes over those that begin with one of
+    `checkpoint_ignores`. A checkpoint of merged branches merges those of the network first. Nothing is
+    copied when anything does not fit.
 
     Raises:
         UsageError: keys that are missing, unexpected, or of another shape, each named on a line of its own;
             or an entry that is no dense real tensor with values, or has a value that is not finite.
     """
+    given = _own_part(module, mapping)
+    if _is_merged(module, given):
+        merge_branches(module)
     own = module.state_dict(keep_vars=True)
-    given = _of_backbone(own, mapping)
     arrays = {key: _as_tensor(key, value) for key, value in given.items()}
     missing = [key for key in own if key not in arrays and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in arrays if key not in own]
@@ -102,13 +108,29 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
             own[key].data.copy_(value)
 
 
-def _of_backbone(own: Mapping[str, Any], mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The backbone's part of a whole network's checkpoint, where the network is a backbone."""
-    prefix = "backbone."
-    if any(key.startswith(prefix) for key in own):
-        return mapping
-    part = {key.removeprefix(prefix): value for key, value in mapping.items() if key.startswith(prefix)}
-    return part or mapping
+def _own_part(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a checkpoint holds for a network that may be a part of the checkpoint's."""
+    prefix = getattr(module, "checkpoint_prefix", "")
+    if prefix and any(key.startswith(prefix) for key in mapping):
+        return {key.removeprefix(prefix): value for key, value in mapping.items() if key.startswith(prefix)}
+    others = tuple(getattr(module, "checkpoint_ignores", ()))
+    return {key: value for key, value in mapping.items() if not key.startswith(others)}
+
+
+def _is_merged(module: nn.Module, given: Mapping[str, Any]) -> bool:
+    """True where the checkpoint is of the form with merged branches, and the network is not."""
+    if given.keys() == module.state_dict().keys() or not any(
+        hasattr(part, "merge_") for part in module.modules()
+    ):
+        return False
+    merged = copy.deepcopy(module).to("meta")
+    merge_branches(merged)
+    return _countless(given) == _countless(merged.state_dict())
+
+
+def _countless(mapping: Mapping[str, Any]) -> set[str]:
+    """Keys but for the counts of batches."""
+    return {key for key in mapping if not key.endswith("num_batches_tracked")}
 
 
 def _as_tensor(key: str, value: Any) -> torch.Tensor:

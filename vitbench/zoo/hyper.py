@@ -1,0 +1,46 @@
+"""Hyper-parameters of a network: validated before anything is built."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+
+from vitbench.catalog.specs import ModelSpec, Spec
+from vitbench.errors import UsageError
+
+H = TypeVar("H", bound=Spec)
+
+# Bounded, so that a slip of the keyboard is refused instead of built.
+Channels = Annotated[int, Field(strict=True, gt=0, le=2**20)]
+Blocks = Annotated[int, Field(strict=True, ge=0, le=1000)]
+
+
+def read_hyper(spec: ModelSpec, kinds: dict[str, type[H]]) -> H:
+    """The validated hyper-parameters of a spec.
+
+    Args:
+        spec: whose `hyper` is read.
+        kinds: what the builder takes, by task.
+
+    Raises:
+        UsageError: a task that the builder does not have, or a hyper-parameter that is missing, unknown or
+            out of its range.
+    """
+    if spec.task not in kinds:
+        raise UsageError(
+            f"the {spec.builder} builder has no task '{spec.task}' (asked for by {spec.name})",
+            f"its tasks are {' and '.join(kinds)}",
+        )
+    kind = kinds[spec.task]
+    try:
+        return kind.model_validate(spec.hyper)
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+            for item in error.errors()
+        )
+        raise UsageError(
+            f"hyper-parameters of {spec.name} do not fit the {spec.builder} builder; {'; '.join(problems)}",
+            f"task '{spec.task}' takes {', '.join(kind.model_fields)}; correct `hyper` of the variant",
+        ) from error
