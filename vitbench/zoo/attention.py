@@ -132,16 +132,20 @@ class SingleScaleReluAttention(ReluAttention):
         super().__init__(channels, dim, (), norm_eps=norm_eps)
 
 
-def softmax_attend(query: Tensor, key: Tensor, value: Tensor, *, fused: bool) -> Tensor:
-    """softmax(q k^T / sqrt(dim)) v over the keys; query (N, heads, dim, Q), key and value (N, heads, dim, K).
+def softmax_attend(
+    query: Tensor, key: Tensor, value: Tensor, *, fused: bool, bias: Tensor | None = None
+) -> Tensor:
+    """softmax(q k^T / sqrt(dim) + bias) v over the keys, (N, heads, dim, Q).
 
+    Query (N, heads, dim, Q), key and value (N, heads, dim, K), bias (Q, K) or with batch and heads before.
     Unfused, the scale is folded into the query: Q x dim multiplications in place of Q x K.
     """
     if fused:
         rows = (tensor.transpose(-1, -2) for tensor in (query, key, value))
-        return F.scaled_dot_product_attention(*rows).transpose(-1, -2)
+        return F.scaled_dot_product_attention(*rows, attn_mask=bias).transpose(-1, -2)
     scaled = query * (1.0 / math.sqrt(query.shape[2]))
-    weights = torch.matmul(scaled.transpose(-1, -2), key).softmax(dim=-1)
+    weights = torch.matmul(scaled.transpose(-1, -2), key)
+    weights = (weights if bias is None else weights + bias).softmax(dim=-1)
     # Transposing the result instead of the weights: ONNX Runtime is slow on the transposed Q x K factor.
     return torch.matmul(weights, value.transpose(-1, -2)).transpose(-1, -2)
 

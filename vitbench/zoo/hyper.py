@@ -36,11 +36,15 @@ def read_hyper(spec: ModelSpec, kinds: dict[str, type[H]]) -> H:
     try:
         return kind.model_validate(spec.hyper)
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'][:1].lower()}{item['msg'][1:]}"
-            for item in error.errors()
-        )
+        problems = (_problem(item["loc"], item["msg"]) for item in error.errors())
         raise UsageError(
             f"hyper-parameters of {spec.name} do not fit the {spec.builder} builder; {'; '.join(problems)}",
             f"task '{spec.task}' takes {', '.join(kind.model_fields)}; correct `hyper` of the variant",
         ) from error
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    """One thing that does not fit; no place where it is about several hyper-parameters."""
+    message = message.removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
