@@ -21,8 +21,9 @@ from vitbench import catalog, counting, zoo
 from vitbench.catalog import Workload
 from vitbench.errors import UsageError, VitbenchError
 from vitbench.export import Artifact, ArtifactCache, build, get_artifact
+from vitbench.export.inputs import image
 from vitbench.export.manifest import Manifest, hash_file
-from vitbench.export.parity import FP32_TOLERANCE, check, image
+from vitbench.export.parity import FP32_TOLERANCE, check
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
 
@@ -275,4 +276,4 @@ def test_a_reference_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     seed_weights(network, 0)
     next(iter(network.parameters())).data.fill_(torch.nan)
     with pytest.raises(VitbenchError, match=r"reference output 'logits.0' of fp32 PyTorch is not finite"):
-        build._write_reference(network, workload, tmp_path, lambda stage: None)
+        build._write_reference(network, workload, 1, tmp_path, lambda stage: None)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,54 +9,14 @@ from numpy.typing import NDArray
 from tests.export.tiny import KEY, manifest
 from vitbench.errors import ToolError
 from vitbench.export.cache import Artifact, ArtifactCache
-from vitbench.export.manifest import Manifest, ParityEntry, TensorEntry
-from vitbench.export.parity import (
-    SEEDED_IMAGES,
-    check,
-    compare,
-    image,
-    input_count,
-    parity_inputs,
-    timed_inputs,
-)
+from vitbench.export.inputs import made_inputs
+from vitbench.export.manifest import InputEntry, Manifest, ParityEntry, TensorEntry
+from vitbench.export.parity import check, compare, timed_inputs
 from vitbench.records.schema import Parity
 from vitbench.runtime.tensors import TensorFile, write_tensor
 
 Array = NDArray[Any]
 SHAPE = (3, 8, 8)
-
-
-def test_images_are_seeded_each_by_itself() -> None:
-    first = image(SHAPE, 0, 0)
-    assert first.dtype == np.float32
-    assert first.shape == SHAPE
-    np.testing.assert_array_equal(first, image(SHAPE, 0, 0))
-    others = [image(SHAPE, 0, 1), image(SHAPE, 1, 0)]
-    assert not any(np.array_equal(first, other) for other in others)
-    large = image((3, 224, 224), 0, 3)
-    assert abs(float(large.mean())) < 0.02
-    assert float(large.std()) == pytest.approx(1, abs=0.02)
-
-
-def test_one_image_an_input_and_the_built_one_last() -> None:
-    built = np.full(SHAPE, 7, np.float32)
-    inputs = list(parity_inputs((1, *SHAPE), 0, built))
-    assert len(inputs) == input_count(1, True) == SEEDED_IMAGES + 1 == 17
-    np.testing.assert_array_equal(inputs[16][0], built)
-    np.testing.assert_array_equal(inputs[15][0], image(SHAPE, 0, 15))
-    assert len(list(parity_inputs((1, *SHAPE)))) == input_count(1, False) == 16
-
-
-@pytest.mark.parametrize(("batch", "inputs"), [(2, 9), (8, 3), (16, 2), (17, 1), (32, 1)])
-def test_a_batch_packs_every_image_once_and_is_filled_with_others(batch: int, inputs: int) -> None:
-    built = np.full(SHAPE, 7, np.float32)
-    given = list(parity_inputs((batch, *SHAPE), 0, built))
-    assert len(given) == inputs
-    images = np.concatenate(given)
-    assert len(images) == inputs * batch
-    for index in range(len(images)):
-        expected = built if index == SEEDED_IMAGES else image(SHAPE, 0, index)
-        np.testing.assert_array_equal(images[index], expected)
 
 
 def outputs(seed: int, shape: tuple[int, ...] = (1, 10)) -> Array:
@@ -231,20 +191,22 @@ def artifact(tmp_path: Path, request: pytest.FixtureRequest) -> Artifact:
     """A tiny artifact of a batch of 2, with an image built by hand."""
     dtype = str(request.param)
     built = np.full(SHAPE, 3, np.float32)
+    entry = InputEntry(name="input", dtype=dtype, shape=(2, *SHAPE))
 
     def fill(directory: Path) -> Manifest:
         reference = {
-            f"logits.{number}": Doubling.network(values)
-            for number, values in enumerate(parity_inputs((2, *SHAPE), 5, built))
+            f"logits.{number}": Doubling.network(made["input"])
+            for number, made in enumerate(made_inputs([entry], 9, 5, built, 16))
         }
         np.savez(directory / "reference.npz", **reference)
         np.save(directory / "built.npy", built)
         changes = {
-            "inputs": (TensorEntry(name="input", dtype=dtype, shape=(2, *SHAPE)),),
+            "inputs": (entry,),
             "outputs": (TensorEntry(name="logits", dtype="float32", shape=(2, 3)),),
             "precision": "fp32" if dtype == "float32" else "fp16",
             "parity": ParityEntry(
                 seed=5,
+                runs=9,
                 images=18,
                 reference_file="reference.npz",
                 special_file="built.npy",
@@ -280,5 +242,5 @@ def test_the_timed_input_is_the_first_of_the_comparison(artifact: Artifact, tmp_
     (tensor,) = timed_inputs(artifact, tmp_path)
     spec = artifact.manifest.inputs[0]
     assert (tensor.name, tensor.dtype, tensor.shape) == (spec.name, spec.dtype, spec.shape)
-    first: Iterator[Array] = parity_inputs(spec.shape, 5)
-    np.testing.assert_array_equal(tensor.read(), next(first).astype(spec.dtype))
+    first = next(made_inputs([spec], 1, 5))["input"]
+    np.testing.assert_array_equal(tensor.read(), first.astype(spec.dtype))

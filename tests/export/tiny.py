@@ -6,7 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitbench.export.cache import Artifact
-from vitbench.export.manifest import Manifest, ParityEntry, TensorEntry, digest_of, hash_json, list_files
+from vitbench.export.manifest import (
+    InputEntry,
+    Manifest,
+    ParityEntry,
+    TensorEntry,
+    digest_of,
+    hash_json,
+    list_files,
+)
 from vitbench.records.schema import Counts
 
 KEY = hash_json("tiny")
@@ -28,7 +36,7 @@ def manifest(directory: Path, key: str = KEY) -> Manifest:
         opset=20,
         model_file="model/model.onnx",
         files=files,
-        inputs=(TensorEntry(name="input", dtype="float32", shape=(1, 3, 8, 8)),),
+        inputs=(InputEntry(name="input", dtype="float32", shape=(1, 3, 8, 8)),),
         outputs=(TensorEntry(name="logits", dtype="float32", shape=(1, 5)),),
         precision="fp32",
         formulation={},
@@ -41,7 +49,7 @@ def manifest(directory: Path, key: str = KEY) -> Manifest:
             bytes_read=4,
             bytes_written=4,
         ),
-        parity=ParityEntry(seed=0, images=16, reference_file="reference.npz"),
+        parity=ParityEntry(seed=0, runs=16, images=16, reference_file="reference.npz"),
     )
 
 

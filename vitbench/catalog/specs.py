@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
 Form = Literal["deploy", "reparam", "train"]
+Values = Literal["normal", "box", "zeros"]
 
 
 class Spec(BaseModel):
@@ -18,16 +20,39 @@ class Spec(BaseModel):
 
 
 class InputSpec(Spec):
-    """One input of a network, without the batch.
+    """One input of a network: without the batch in the description of a model, with it in a workload.
 
     `values` says what stands in it when it is made up: standard normal numbers, or one box
-    (x0, y0, x1, y1) in the pixels of a 1024 x 1024 image.
+    (x0, y0, x1, y1) in the pixels of a 1024 x 1024 image. `dtype` is numpy's name; a workload of another
+    precision has its float inputs in that.
     """
 
     name: str = "input"
     shape: tuple[Size, ...]
     dtype: str = "float32"
-    values: Literal["normal", "box", "zeros"] = "normal"
+    values: Values = "normal"
+
+    @model_validator(mode="after")
+    def _drawn_values_are_floats(self) -> InputSpec:
+        if self.values != "zeros" and not self.dtype.startswith("float"):
+            raise ValueError(f"input '{self.name}' is {self.dtype}, which can only be made of zeros")
+        return self
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it holds normalised images (N, 3, H, W)."""
+        return self.values == "normal" and len(self.shape) == 4 and self.shape[1] == 3
+
+
+Inputs = Sequence[InputSpec] | Sequence[int]
+
+
+def as_inputs(inputs: Inputs) -> tuple[InputSpec, ...]:
+    """Descriptions of inputs as they are; a bare shape is that of one image `input`."""
+    described = tuple(item for item in inputs if isinstance(item, InputSpec))
+    if described:
+        return described
+    return (InputSpec(shape=tuple(int(side) for side in inputs if not isinstance(side, InputSpec))),)
 
 
 class Published(Spec):
@@ -135,6 +160,11 @@ class ModelSpec(Spec):
         form = f"@{self.form}" if self.form != "deploy" else ""
         return f"{self.family}-{self.variant}{kind}{upsample}{form}"
 
+    def batched_inputs(self, batch: int = 1) -> tuple[InputSpec, ...]:
+        """Every input with the batch in its shape; one image (N, 3, H, W) where none is named."""
+        inputs = self.inputs or (InputSpec(shape=(3, *self.resolution)),)
+        return tuple(each.model_copy(update={"shape": (batch, *each.shape)}) for each in inputs)
+
 
 class TargetSpec(Spec):
     """A device and how it is reached: one TOML file under targets/."""
@@ -196,9 +226,9 @@ class Workload(Spec):
     weights: str = "seeded:0"
 
     @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """NCHW shape of the input."""
-        return (self.batch, 3, *self.model.resolution)
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """Every input, never none, with the batch in its shape."""
+        return self.model.batched_inputs(self.batch)
 
     @property
     def label(self) -> str:

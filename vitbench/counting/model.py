@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -46,13 +48,12 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
         UsageError: the resolution is so large that its tensors cannot be addressed.
         UnsupportedOperators: the model dispatches an operator without a known cost.
     """
-    shape = (batch, 3, *spec.resolution)
     with torch.device("meta"):
         reference = zoo.create(spec)
     deployed = to_deploy(reference)
     running = deployed if spec.form == "deploy" else in_form(reference, spec.form)
-    textbook = _count(reference, shape, spec)
-    artifact = _count(running, shape, spec)
+    textbook = _count(reference, spec, batch)
+    artifact = _count(running, spec, batch)
     return ModelCounts(
         params=textbook.params,
         params_deploy=sum(parameter.numel() for parameter in deployed.parameters()),
@@ -66,10 +67,11 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
     )
 
 
-def _count(module: nn.Module, shape: tuple[int, int, int, int], spec: ModelSpec) -> ModuleCounts:
+def _count(module: nn.Module, spec: ModelSpec, batch: int) -> ModuleCounts:
     """Count, with sizes beyond 64 bits as a plain refusal."""
-    batch, channels, height, width = shape
-    input_bytes = 4 * batch * channels * height * width
+    inputs = spec.batched_inputs(batch)
+    height, width = spec.resolution
+    input_bytes = sum(math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in inputs)
     too_large = UsageError(
         f"{spec.name} at {height}x{width} with batch {batch} is too large to address: "
         f"its input alone is {input_bytes / 2**30:.3g} GiB",
@@ -78,7 +80,7 @@ def _count(module: nn.Module, shape: tuple[int, int, int, int], spec: ModelSpec)
     if input_bytes > ADDRESSABLE_BYTES:
         raise too_large
     try:
-        return count_module(module, shape)
+        return count_module(module, inputs)
     except RuntimeError as error:
         if "overflow" in str(error):
             raise too_large from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from vitbench.catalog.specs import Inputs, InputSpec, as_inputs
 from vitbench.counting.errors import UnsupportedOperators
 from vitbench.counting.operators import MACS, ZERO
 
@@ -47,7 +48,7 @@ class ModuleCounts:
     layers: tuple[LayerCount, ...]
 
 
-def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
+def count_module(module: nn.Module, inputs: Inputs) -> ModuleCounts:
     """Count one inference of a module.
 
     No arithmetic is done and no memory taken, wherever the module's parameters are. MACs are those of
@@ -55,8 +56,8 @@ def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
     (or a view of one). Bytes are every tensor that an operator reads or writes, as if there were no cache.
 
     Args:
-        module: a network of one input.
-        input_shape: shape of the input, (N, 3, H, W).
+        module: a network.
+        inputs: what it takes, in order, with the batch in the shapes; or the shape of its one input.
 
     Raises:
         UnsupportedOperators: the module dispatches an operator without a known cost.
@@ -67,10 +68,10 @@ def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
         for name, tensor in tensors
     }
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
-    images = torch.empty(tuple(input_shape), dtype=dtype, device="meta")
+    given = tuple(_on_meta(each, dtype) for each in as_inputs(inputs))
     counter = _Counter(state)
     with torch.no_grad(), _scopes(module, counter.enter, counter.leave), counter:
-        functional_call(module, state, (images,))
+        functional_call(module, state, given)
     if counter.unknown:
         raise UnsupportedOperators(counter.unknown, type(module).__name__)
     layers = tuple(counter.layers)
@@ -83,6 +84,12 @@ def count_module(module: nn.Module, input_shape: Sequence[int]) -> ModuleCounts:
         peak_activation_bytes=counter.peak_bytes,
         layers=layers,
     )
+
+
+def _on_meta(tensor: InputSpec, floating: torch.dtype) -> Tensor:
+    """An input without memory; a float one is of the type that the network is in."""
+    dtype: torch.dtype = getattr(torch, tensor.dtype)
+    return torch.empty(tensor.shape, dtype=floating if dtype.is_floating_point else dtype, device="meta")
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -20,9 +20,10 @@ from torch import nn
 from vitbench import counting, zoo
 from vitbench.catalog.specs import Workload
 from vitbench.errors import UsageError, VitbenchError
-from vitbench.export import parity
+from vitbench.export.inputs import SEED, made_inputs, run_count, seeded_images
 from vitbench.export.key import EXPORTER, OPSET
 from vitbench.export.manifest import (
+    InputEntry,
     Manifest,
     ParityEntry,
     TensorEntry,
@@ -31,7 +32,7 @@ from vitbench.export.manifest import (
     list_files,
 )
 from vitbench.export.memory import refuse_what_does_not_fit
-from vitbench.export.normaliser import build_zero_image
+from vitbench.export.normaliser import ZeroImage, build_zero_image
 from vitbench.export.onnx import export_onnx, shape_of
 from vitbench.records.schema import Counts
 from vitbench.zoo.deploy import in_form
@@ -49,6 +50,18 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 OnStage = Callable[[str], None]
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums come out the same on every machine then, and a busy one does not wait for threads that spin."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def build_artifact(
     workload: Workload,
     directory: Path,
@@ -74,30 +87,6 @@ def build_artifact(
         ToolError: the exporter failed.
         VitbenchError: the reference is not finite, or the two counters disagree.
     """
-    with _one_thread():
-        return _build(workload, directory, key, parts, weights_file, formulation, on_stage)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums come out the same on every machine then, and a busy one does not wait for threads that spin."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _build(
-    workload: Workload,
-    directory: Path,
-    key: str,
-    parts: Mapping[str, Any],
-    weights_file: Path | None,
-    formulation: Mapping[str, str] | None,
-    on_stage: OnStage,
-) -> Manifest:
     on_stage(f"building {workload.model.name}")
     counts = counting.count_model(workload.model, workload.batch)
     refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
@@ -108,13 +97,14 @@ def _build(
         zoo.set_formulation(running, formulation)
     formulations = zoo.formulations(running)
 
-    parity_entry = _write_reference(reference, workload, directory, on_stage)
+    images = seeded_images(counts.macs // workload.batch)
+    parity_entry = _write_reference(reference, workload, images, directory, on_stage)
 
     on_stage(f"exporting {workload.label} to ONNX")
     path = directory / MODEL_FILE
     path.parent.mkdir()
     dtype = _DTYPES[workload.precision]
-    graph = export_onnx(running.to(dtype), workload.input_shape, path, dtype=dtype)
+    graph = export_onnx(running.to(dtype), workload.inputs, path, dtype=dtype)
 
     on_stage(f"counting {workload.label}")
     counted = _count(workload, counts, running, path)
@@ -133,7 +123,10 @@ def _build(
         opset=OPSET,
         model_file=MODEL_FILE,
         files=files,
-        inputs=tuple(_describe(tensor) for tensor in graph.graph.input),
+        inputs=tuple(
+            InputEntry(**dict(_describe(tensor)), values=made.values)
+            for tensor, made in zip(graph.graph.input, workload.inputs, strict=True)
+        ),
         outputs=tuple(_describe(tensor) for tensor in graph.graph.output),
         precision=workload.precision,
         formulation=formulations,
@@ -157,31 +150,40 @@ def _fill(network: nn.Module, workload: Workload, weights_file: Path | None) -> 
 
 
 def _write_reference(
-    reference: nn.Module, workload: Workload, directory: Path, on_stage: OnStage
+    reference: nn.Module, workload: Workload, images: int, directory: Path, on_stage: OnStage
 ) -> ParityEntry:
     """Write what fp32 PyTorch in train form makes of the inputs of the comparison, one after the other."""
-    on_stage(f"looking for an image that drives a normaliser of {workload.model.name} to zero")
-    zero = build_zero_image(reference, workload.model.resolution, workload.model.stride, parity.SEED)
+    zero = _zero_image(reference, workload, on_stage)
     if zero is not None:
         np.save(directory / SPECIAL_FILE, zero.image, allow_pickle=False)
-    special = zero.image if zero is not None else None
-    count = parity.input_count(workload.batch, special is not None)
-    on_stage(f"computing {count} reference outputs of {workload.label}")
+    special, place = (zero.image, images) if zero is not None else (None, None)
+    runs = run_count(images + (zero is not None), workload.batch)
+    on_stage(f"computing {runs} reference outputs of {workload.label}")
     names = cast("tuple[str, ...]", reference.output_names)
     with zipfile.ZipFile(directory / REFERENCE_FILE, "w") as archive, torch.inference_mode():
-        for number, values in enumerate(parity.parity_inputs(workload.input_shape, parity.SEED, special)):
-            outputs = reference(torch.from_numpy(values))
+        for number, made in enumerate(made_inputs(workload.inputs, runs, SEED, special, place)):
+            outputs = reference(*(torch.from_numpy(values) for values in made.values()))
             for name, output in zip(names, _tuple(outputs), strict=True):
                 _add_array(archive, f"{name}.{number}", output.numpy())
     return ParityEntry(
-        seed=parity.SEED,
-        images=count * workload.batch,
+        seed=SEED,
+        runs=runs,
+        images=runs * workload.batch,
         reference_file=REFERENCE_FILE,
         special_file=SPECIAL_FILE if zero is not None else None,
-        special_index=parity.SEEDED_IMAGES if zero is not None else None,
+        special_index=place,
         normaliser_module=zero.module if zero is not None else None,
         normaliser_min=zero.normaliser_min if zero is not None else None,
     )
+
+
+def _zero_image(reference: nn.Module, workload: Workload, on_stage: OnStage) -> ZeroImage | None:
+    """The image that drives a normaliser to zero; None for a network whose one input is no image."""
+    if len(workload.inputs) != 1 or not workload.inputs[0].is_image:
+        return None
+    height, width = workload.inputs[0].shape[2:]
+    on_stage(f"looking for an image that drives a normaliser of {workload.model.name} to zero")
+    return build_zero_image(reference, (height, width), workload.model.stride, SEED)
 
 
 def _tuple(outputs: Any) -> tuple[torch.Tensor, ...]:
@@ -202,7 +204,7 @@ def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, 
     Raises:
         VitbenchError: they do not.
     """
-    module = counting.count_module(running, workload.input_shape)
+    module = counting.count_module(running, workload.inputs)
     graph = counting.count_onnx(path)
     for what in ("macs", "macs_attention"):
         first, second = getattr(module, what), getattr(graph, what)

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vitbench.records.schema import Counts
+from vitbench.catalog.specs import Values
+from vitbench.records.schema import Counts, Reference
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 
 
@@ -42,13 +43,21 @@ class TensorEntry(Part):
     shape: tuple[int, ...]
 
 
+class InputEntry(TensorEntry):
+    """One input, and what stands in it when it is made up: see `inputs.made_inputs`."""
+
+    values: Values = "normal"
+
+
 class ParityEntry(Part):
     """What an artifact is compared with: images and reference outputs.
 
     Attributes:
-        seed: of the seeded images; see `parity.image`.
-        images: images compared, over all inputs; a multiple of the batch.
-        reference_file: outputs of fp32 PyTorch in train form, one entry `<output>.<input>` for each input.
+        seed: of the seeded images; see `inputs.image`.
+        runs: how many inferences are compared.
+        images: images compared, over all inferences; a multiple of the batch.
+        reference: who computed the reference outputs.
+        reference_file: the reference outputs, one entry `<output>.<run>` for each inference.
         special_file: the image built to drive a normaliser to zero; None for a network without one.
         special_index: which image that is.
         normaliser_module: module whose denominators it drives down.
@@ -56,7 +65,9 @@ class ParityEntry(Part):
     """
 
     seed: int
+    runs: int
     images: int
+    reference: Reference = "pytorch"
     reference_file: str
     special_file: str | None = None
     special_index: int | None = None
@@ -87,7 +98,7 @@ class Manifest(Part):
     opset: int | None
     model_file: str
     files: tuple[FileEntry, ...]
-    inputs: tuple[TensorEntry, ...]
+    inputs: tuple[InputEntry, ...]
     outputs: tuple[TensorEntry, ...]
     precision: Literal["fp32", "fp16"]
     formulation: dict[str, str]

@@ -15,11 +15,11 @@ from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules import common as rules
 from torch import nn
 
+from vitbench.catalog.specs import Inputs, InputSpec, as_inputs
 from vitbench.errors import ToolError, VitbenchError
 from vitbench.export.key import OPSET
 from vitbench.export.quiet import quiet
 
-INPUT_NAME = "input"
 # A protobuf message ends at 2 GiB; the graph itself needs some of that.
 EMBEDDED_LIMIT_BYTES = 1_900_000_000
 _NO_LIMIT = 1 << 62
@@ -27,13 +27,13 @@ _NO_LIMIT = 1 << 62
 
 def export_onnx(
     module: nn.Module,
-    input_shape: tuple[int, ...],
+    inputs: Inputs,
     path: Path,
     *,
     dtype: torch.dtype = torch.float32,
     embedded_limit_bytes: int = EMBEDDED_LIMIT_BYTES,
 ) -> onnx.ModelProto:
-    """Write a module as ONNX: static shapes, input "input", outputs named as `module.output_names`.
+    """Write a module as ONNX: static shapes, inputs named as asked, outputs as `module.output_names`.
 
     The same module gives the same bytes in every process. The graph is cleaned by steps that keep every
     value to the bit (constants folded, duplicates and dead nodes removed): the exporter's own optimisation
@@ -41,7 +41,9 @@ def export_onnx(
 
     Args:
         module: network in inference form, in eval mode.
-        input_shape: NCHW, with the batch.
+        inputs: what it takes, in order, with the batch in the shapes; or the shape of its one input, which
+            is then named "input".
+        dtype: of the float inputs; the module's weights are in it already.
         path: the file; weights that a protobuf message cannot hold go to `<name>.data` beside it.
         embedded_limit_bytes: weights larger than this go to a file of their own.
 
@@ -52,10 +54,11 @@ def export_onnx(
         ToolError: the exporter failed, or made what `onnx.checker` refuses.
         VitbenchError: the graph has not the shape that was asked for.
     """
+    described = as_inputs(inputs)
     output_names = cast("tuple[str, ...]", module.output_names)
     try:
         with quiet():
-            model = _translate(module, input_shape, output_names, dtype)
+            model = _translate(module, described, output_names, dtype)
             _clean(model)
     except (
         torch.onnx.errors.OnnxExporterError,
@@ -74,19 +77,20 @@ def export_onnx(
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ToolError("onnx.checker refuses the exported graph", tail=str(error)) from error
     written = onnx.load(path, load_external_data=False)
-    _check_signature(written, input_shape, output_names)
+    _check_signature(written, described, output_names)
     return written
 
 
 def _translate(
-    module: nn.Module, input_shape: tuple[int, ...], output_names: tuple[str, ...], dtype: torch.dtype
+    module: nn.Module, inputs: tuple[InputSpec, ...], output_names: tuple[str, ...], floating: torch.dtype
 ) -> onnx_ir.Model:
+    examples = tuple(_zeros(each, floating) for each in inputs)
     # Capturing the program here leaves torch.onnx no other strategy to fall back to.
-    program = torch.export.export(module, (torch.zeros(input_shape, dtype=dtype),), strict=False)
+    program = torch.export.export(module, examples, strict=False)
     exported = torch.onnx.export(
         program,
         (),
-        input_names=[INPUT_NAME],
+        input_names=[each.name for each in inputs],
         output_names=list(output_names),
         opset_version=OPSET,
         dynamo=True,
@@ -96,6 +100,11 @@ def _translate(
     if exported is None:
         raise VitbenchError("torch.onnx.export returned no program")
     return exported.model
+
+
+def _zeros(tensor: InputSpec, floating: torch.dtype) -> torch.Tensor:
+    dtype: torch.dtype = getattr(torch, tensor.dtype)
+    return torch.zeros(tensor.shape, dtype=floating if dtype.is_floating_point else dtype)
 
 
 def _clean(model: onnx_ir.Model) -> None:
@@ -145,7 +154,7 @@ def _save(model: onnx_ir.Model, path: Path, embedded_limit_bytes: int) -> None:
 
 
 def _check_signature(
-    model: onnx.ModelProto, input_shape: tuple[int, ...], output_names: tuple[str, ...]
+    model: onnx.ModelProto, inputs: tuple[InputSpec, ...], output_names: tuple[str, ...]
 ) -> None:
     """Check opset, names and static shapes of a graph.
 
@@ -155,13 +164,13 @@ def _check_signature(
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET}:
         raise VitbenchError(f"the exported graph has opsets {opsets}, not {OPSET} alone")
-    inputs, outputs = ([tensor.name for tensor in side] for side in (model.graph.input, model.graph.output))
-    if inputs != [INPUT_NAME] or outputs != list(output_names):
-        raise VitbenchError(
-            f"the exported graph maps {inputs} to {outputs}, not input to {list(output_names)}"
-        )
-    if shape_of(model.graph.input[0]) != tuple(input_shape):
-        raise VitbenchError(f"the exported graph takes {shape_of(model.graph.input[0])}, not {input_shape}")
+    found = {tensor.name: shape_of(tensor) for tensor in model.graph.input}
+    asked = {each.name: each.shape for each in inputs}
+    if list(found.items()) != list(asked.items()):
+        raise VitbenchError(f"the exported graph takes {found}, not {asked}")
+    outputs = [tensor.name for tensor in model.graph.output]
+    if outputs != list(output_names):
+        raise VitbenchError(f"the exported graph gives {outputs}, not {list(output_names)}")
     for tensor in model.graph.output:
         shape_of(tensor)
 

@@ -1,8 +1,8 @@
-"""Does an artifact compute what fp32 PyTorch computes? Inputs, comparison and the check on a device.
+"""Does an artifact compute what its reference computes? Comparison, and the check on a device.
 
-Inputs are made of images: 16 seeded ones, then one that was built to drive a normaliser to zero, for a
-network that has one. A batch larger than 1 packs several images into an input and is filled up with
-further seeded images, so that every place of the batch is seen.
+Inputs are made of images: 16 seeded ones (fewer for a large network, see `inputs.seeded_images`), then one
+that was built to drive a normaliser to zero, for a network that has one. A batch larger than 1 packs several
+images into an input and is filled up with further seeded images, so that every place of the batch is seen.
 """
 
 from __future__ import annotations
@@ -12,26 +12,23 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vitbench.errors import ToolError
 from vitbench.export.cache import Artifact
-from vitbench.export.manifest import TensorEntry
-from vitbench.records.schema import Parity
+from vitbench.export.inputs import Array, made_inputs
+from vitbench.export.manifest import InputEntry
+from vitbench.records.schema import Parity, Reference
 from vitbench.runtime.tensors import TensorFile, write_tensor
 
-SEED = 0
-SEEDED_IMAGES = 16
 FP32_TOLERANCE = 1e-4
 FP16_TOLERANCE = 2e-2
 FP16_COSINE = 0.999
 FP16_AGREEMENT = 0.99
 DECISIONS = "logits"  # the output whose axis 1 holds classes
 
-Array = NDArray[Any]
 Precision = Literal["fp32", "fp16"]
 
 
@@ -40,38 +37,6 @@ class OutputsSession(Protocol):
 
     def outputs(self, inputs: Sequence[Sequence[TensorFile]], out_dir: Path) -> list[list[TensorFile]]:
         """Outputs for each set of inputs, as files in `out_dir`."""
-
-
-def image(shape: tuple[int, ...], seed: int, index: int) -> NDArray[np.float32]:
-    """Image `index` of a seed: standard normal, float32, of shape (channels, height, width)."""
-    return np.random.RandomState([seed, index]).standard_normal(shape).astype(np.float32)
-
-
-def input_count(batch: int, has_special: bool) -> int:
-    """How many inputs of `batch` images hold the seeded ones and, if there is one, the built one."""
-    return math.ceil((SEEDED_IMAGES + has_special) / batch)
-
-
-def parity_inputs(
-    shape: tuple[int, ...], seed: int = SEED, special: Array | None = None
-) -> Iterator[NDArray[np.float32]]:
-    """Make the inputs of the comparison one after the other; each is of `shape`, NCHW, float32.
-
-    Args:
-        shape: input shape of the artifact, with its batch.
-        special: image (channels, height, width) that takes the place after the seeded ones.
-    """
-    batch, *image_shape = shape
-    for number in range(input_count(batch, special is not None)):
-        indices = range(number * batch, (number + 1) * batch)
-        yield np.stack(
-            [
-                special
-                if special is not None and index == SEEDED_IMAGES
-                else image(tuple(image_shape), seed, index)
-                for index in indices
-            ]
-        )
 
 
 @dataclass
@@ -105,6 +70,7 @@ def compare(
     precision: Precision,
     *,
     normaliser_min: float | None = None,
+    reference: Reference = "pytorch",
 ) -> Parity:
     """Compare outputs with their reference, input by input; nothing is kept of an input that has passed.
 
@@ -118,6 +84,7 @@ def compare(
         pairs: for each input, reference outputs and the artifact's outputs by name. The largest difference
             and absmax of an output are taken over all inputs; the worst output counts.
         normaliser_min: smallest normaliser that the inputs reach, for the record.
+        reference: whose outputs the reference ones are, for the record.
 
     Raises:
         ToolError: an output is missing or of another shape, so another network ran.
@@ -134,12 +101,11 @@ def compare(
                     f"output '{name}' {found}", "the runtime ran another network than the exported one"
                 )
             running.setdefault(name, _Running(name == DECISIONS)).add(wanted, got)
-    return _verdict(running, inputs, precision, normaliser_min)
+    verdict = _verdict(running, inputs, precision)
+    return verdict.model_copy(update={"normaliser_min": normaliser_min, "reference": reference})
 
 
-def _verdict(
-    running: Mapping[str, _Running], inputs: int, precision: Precision, normaliser_min: float | None
-) -> Parity:
+def _verdict(running: Mapping[str, _Running], inputs: int, precision: Precision) -> Parity:
     outputs = running.values()
     tolerance = FP32_TOLERANCE if precision == "fp32" else FP16_TOLERANCE
     # An output that is zero everywhere matches only zero.
@@ -168,7 +134,7 @@ def _verdict(
         tolerance=tolerance,
         inputs=inputs,
         finite=not not_finite,
-        normaliser_min=normaliser_min,
+        normaliser_min=None,
         cosine=cosine,
         argmax_agreement=agreement,
         argmax_counted=counted,
@@ -192,41 +158,52 @@ def _agreement(wanted: Array, got: Array) -> tuple[int, int]:
 
 
 def timed_inputs(artifact: Artifact, directory: Path) -> list[TensorFile]:
-    """Write the first seeded images as a raw file in a directory: what an artifact is timed on."""
-    spec = artifact.manifest.inputs[0]
-    values = next(parity_inputs(spec.shape, artifact.manifest.parity.seed))
-    return [write_tensor(spec.name, values.astype(spec.dtype), directory / f"{spec.name}.bin")]
+    """Write the inputs of the first inference as raw files in a directory: what an artifact is timed on."""
+    described = artifact.manifest.inputs
+    (made,) = made_inputs(described, 1, artifact.manifest.parity.seed)
+    return _write(described, made, directory)
 
 
 def check(artifact: Artifact, session: OutputsSession) -> Parity:
     """Run an artifact that a session has loaded on the inputs of the comparison.
 
-    One input at a time travels to the device and back, so that memory and disk hold no more than that.
+    One inference's inputs at a time travel to the device and back, so that memory and disk hold no more.
 
     Raises:
         ToolError: the runtime failed, or ran another network.
     """
-    entry, spec = artifact.manifest.parity, artifact.manifest.inputs[0]
+    manifest, entry = artifact.manifest, artifact.manifest.parity
     special = np.load(artifact.path / entry.special_file) if entry.special_file else None
+    given = made_inputs(manifest.inputs, entry.runs, entry.seed, special, entry.special_index)
     with (
         np.load(artifact.path / entry.reference_file) as reference,
         tempfile.TemporaryDirectory(prefix="vitbench-parity-") as scratch,
     ):
 
         def pairs() -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
-            for number, values in enumerate(parity_inputs(spec.shape, entry.seed, special)):
-                expected = {
-                    tensor.name: reference[f"{tensor.name}.{number}"] for tensor in artifact.manifest.outputs
-                }
-                yield expected, _run(session, spec, values, Path(scratch))
+            for number, made in enumerate(given):
+                expected = {tensor.name: reference[f"{tensor.name}.{number}"] for tensor in manifest.outputs}
+                yield expected, _run(session, manifest.inputs, made, Path(scratch))
 
-        return compare(pairs(), artifact.manifest.precision, normaliser_min=entry.normaliser_min)
+        return compare(
+            pairs(), manifest.precision, normaliser_min=entry.normaliser_min, reference=entry.reference
+        )
 
 
-def _run(session: OutputsSession, spec: TensorEntry, values: Array, scratch: Path) -> dict[str, Array]:
-    given = write_tensor(spec.name, values.astype(spec.dtype), scratch / "input.bin")
-    (files,) = session.outputs([[given]], scratch)
+def _run(
+    session: OutputsSession, described: Sequence[InputEntry], made: Mapping[str, Array], scratch: Path
+) -> dict[str, Array]:
+    given = _write(described, made, scratch)
+    (files,) = session.outputs([given], scratch)
     outputs = {file.name: file.read() for file in files}
-    for file in [given, *files]:
+    for file in [*given, *files]:
         file.path.unlink()
     return outputs
+
+
+def _write(described: Sequence[InputEntry], made: Mapping[str, Array], directory: Path) -> list[TensorFile]:
+    """Write one inference's inputs, in the types that the graph takes."""
+    return [
+        write_tensor(each.name, made[each.name].astype(each.dtype), directory / f"input-{position}.bin")
+        for position, each in enumerate(described)
+    ]

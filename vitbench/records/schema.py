@@ -14,6 +14,9 @@ ID_PATTERN = r"^\d{8}T\d{6}Z-[A-Za-z0-9+@._-]+-[0-9a-f]{8}$"
 
 Status = Literal["valid", "parity-failed", "unsteady", "inconclusive"]
 Transfers = Literal["timed", "measured-apart", "absent"]
+# Whose outputs an artifact is compared with: fp32 PyTorch in train form; for a file that was given, ONNX
+# Runtime with every graph optimisation disabled.
+Reference = Literal["pytorch", "onnxruntime, unoptimised"]
 
 
 class Part(BaseModel):
@@ -67,7 +70,8 @@ class Plan(Part):
 
     `ci_width` is the half-width at which a block may stop, as a fraction of its median. Caps win over minima.
     A block whose iterations take more than `slow_iteration_s` follows the `slow_*` figures instead, and
-    `slow_cap_s` caps its warm-up and its timed part alike.
+    `slow_cap_s` caps its warm-up and its timed part alike. A cell whose first iteration says that it would
+    take longer than `cell_limit_s` is not measured.
     """
 
     preset: Literal["full", "pairs", "quick"]
@@ -86,6 +90,7 @@ class Plan(Part):
     slow_warmup_min_iterations: int = 9
     slow_timed_min_iterations: int = 30
     slow_cap_s: float = 120.0
+    cell_limit_s: float | None = None
     seed: int
 
 
@@ -105,7 +110,7 @@ class Counts(Part):
 
 
 class ArtifactPart(Part):
-    """The exported form that ran."""
+    """The exported form that ran. `nodes` are those of its graph; `export_s` is how long making it took."""
 
     digest: str
     format: str
@@ -114,10 +119,12 @@ class ArtifactPart(Part):
     bytes: int
     formulation: dict[str, str]
     cache: Literal["built", "reused", "rebuilt"]
+    nodes: int | None = None
+    export_s: float | None = None
 
 
 class Parity(Part):
-    """Artifact against fp32 PyTorch.
+    """Artifact against its reference: fp32 PyTorch, or what `reference` says.
 
     `max_diff` is max |difference| / absmax over all inputs, None when no value was finite. `cosine` is the
     smallest of the inputs; `argmax_agreement` is a share of the `argmax_counted` clear decisions.
@@ -133,6 +140,7 @@ class Parity(Part):
     argmax_agreement: float | None = None
     argmax_counted: int | None = None
     reason: str | None = None
+    reference: Reference = "pytorch"
 
 
 class Probe(Part):
