@@ -1,8 +1,9 @@
 """What there is to measure and where: the TOML files under models/ and targets/ as frozen specs."""
 
 from vitbench.catalog.files import load_families, load_targets
-from vitbench.catalog.lookup import find_variant, model_names, resolve_model, resolve_target, unknown
-from vitbench.catalog.names import format_resolution, parse_resolution
+from vitbench.catalog.lookup import find_variant, model_names, resolve_model, resolve_target
+from vitbench.catalog.names import base_name, format_resolution, parse_resolution
+from vitbench.catalog.nearest import unknown
 from vitbench.catalog.specs import FamilySpec, ModelSpec, SimScript, TargetSpec, VariantSpec, Workload
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "TargetSpec",
     "VariantSpec",
     "Workload",
+    "base_name",
     "find_variant",
     "format_resolution",
     "load_families",

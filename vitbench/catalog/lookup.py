@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
 
 from vitbench.catalog.files import load_families, load_targets, read_spec
-from vitbench.catalog.names import format_resolution, parse_model_name
-from vitbench.catalog.specs import FamilySpec, ModelSpec, TargetSpec, VariantSpec
+from vitbench.catalog.names import ModelName, agree, base_name, format_resolution, parse_model_name
+from vitbench.catalog.nearest import unknown
+from vitbench.catalog.sources import is_source, resolve_source
+from vitbench.catalog.specs import (
+    WITHOUT_KINDS,
+    WITHOUT_UPSAMPLING,
+    FamilySpec,
+    ModelSpec,
+    TargetSpec,
+    VariantSpec,
+)
 from vitbench.errors import UsageError
 
-T = TypeVar("T")
-
-
-def unknown(what: str, name: str, known: Iterable[str], listing: str) -> UsageError:
-    """Error for a name that is not known, with the nearest known one.
-
-    Args:
-        what: kind of thing, for the message ("model", "target").
-        name: what was asked for.
-        known: every name there is.
-        listing: command that lists them.
-    """
-    known = list(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return UsageError(f"unknown {what} '{name}'", f"{hint}`{listing}` lists what there is")
+# Parts of a network that can be asked for; the plain variant of one with a decoder is its encoder.
+PARTS = ("encoder", "decoder", "backbone")
+ENCODER_TASKS = ("encoder", "sam", "sam-encoder")
 
 
 def model_names() -> list[str]:
     """Every model name, without kinds, forms and resolutions."""
-    return [f"{family}-{variant}" for family, spec in load_families().items() for variant in spec.variants]
+    return [
+        base_name(family, variant) for family, spec in load_families().items() for variant in spec.variants
+    ]
 
 
 def find_variant(family: str, variant: str) -> tuple[FamilySpec, VariantSpec]:
@@ -43,7 +38,7 @@ def find_variant(family: str, variant: str) -> tuple[FamilySpec, VariantSpec]:
     """
     families = load_families()
     if family not in families or variant not in families[family].variants:
-        raise unknown("model", f"{family}-{variant}", model_names(), "vitbench models")
+        raise unknown("model", base_name(family, variant), model_names(), "vitbench models")
     return families[family], families[family].variants[variant]
 
 
@@ -52,51 +47,113 @@ def resolve_model(
     *,
     resolution: tuple[int, int] | None = None,
     attention: str | None = None,
+    upsample: str | None = None,
+    part: str | None = None,
 ) -> ModelSpec:
     """Resolve a model name and options to a spec.
 
     Args:
-        name: `family-variant[-task][+kind][@form][:HxW]`.
+        name: `family[-variant[-task]][+kind][@form][:HxW]`, or one of `vitbench.catalog.sources`.
         resolution: (height, width) in pixels; the published one when neither this nor the name says.
         attention: attention kind; the published one when neither says.
+        upsample: way of upsampling; the published one when neither says.
+        part: `decoder`, `backbone` or `encoder` of the network, where it has such a variant.
 
     Raises:
-        UsageError: an unknown name, kind or form, an unusable resolution, or an option that contradicts
-            the name's suffix.
+        UsageError: an unknown name, kind, form or part, an unusable resolution, or an option that
+            contradicts the name's suffix.
     """
+    if is_source(name):
+        return resolve_source(
+            name, resolution=resolution, choices={"attention": attention, "upsample": upsample, "part": part}
+        )
     parsed = parse_model_name(name)
-    family, variant = find_variant(parsed.family, parsed.variant)
-    listing = f"vitbench models show {parsed.family}-{parsed.variant}"
-    default = family.attention[0] if family.attention else None
-    kind = _agree("--attention", name, parsed.attention, attention) or default
-    if kind != default and kind not in family.attention:
-        raise unknown(f"attention kind of {family.family}", str(kind), family.attention, listing)
+    family, _ = find_variant(parsed.family, parsed.variant)
+    chosen = _part(family, name, parsed.variant, part) if part else parsed.variant
+    variant = family.variants[chosen]
+    default, kind, default_way, way = _kinds(family, variant, parsed, name, attention, upsample)
     form = parsed.form or "deploy"
     if form not in family.forms:
-        raise unknown(f"form of {family.family}", form, family.forms, listing)
-    size = _agree("--resolution", name, parsed.resolution, resolution) or variant.resolution
+        raise unknown(f"form of {family.family}", form, family.forms, _listing(parsed))
+    size = agree("--resolution", name, parsed.resolution, resolution) or variant.resolution
     _check_resolution(name, size, family.stride)
     return ModelSpec(
         family=parsed.family,
-        variant=parsed.variant,
+        variant=chosen,
         builder=variant.builder or family.builder,
         task=variant.task,
         hyper=variant.hyper,
         attention=kind,
         default_attention=default,
+        upsample=way,
+        default_upsample=default_way,
         form=form,
-        upsample=family.upsample[0] if family.upsample else None,
-        default_upsample=family.upsample[0] if family.upsample else None,
         resolution=size,
         stride=family.stride,
         inputs=variant.inputs,
     )
 
 
-def _agree(option: str, name: str, suffix: T | None, value: T | None) -> T | None:
-    if suffix is not None and value is not None and suffix != value:
-        raise UsageError(f"{option} contradicts the name '{name}'", f"drop {option} or the name's suffix")
-    return suffix if value is None else value
+def _listing(parsed: ModelName) -> str:
+    return f"vitbench models show {base_name(parsed.family, parsed.variant)}"
+
+
+def _kinds(
+    family: FamilySpec,
+    variant: VariantSpec,
+    parsed: ModelName,
+    name: str,
+    attention: str | None,
+    upsample: str | None,
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """The published attention, the one asked for, the published way of upsampling, the one asked for."""
+    kinds = () if variant.task in WITHOUT_KINDS else family.attention
+    ways = () if variant.task in WITHOUT_UPSAMPLING else family.upsample
+    named: dict[str, str] = {}
+    for kind in parsed.kinds:
+        known = (*family.attention, *family.upsample)
+        if kind not in known:
+            raise unknown(f"kind of {family.family}", kind, known, _listing(parsed))
+        what = "attention" if kind in family.attention else "upsample"
+        if named.setdefault(what, kind) != kind:
+            raise UsageError(
+                f"'{name}' names two kinds that exclude each other", f"drop +{kind} or the other"
+            )
+    asked = {
+        "attention": agree("--attention", name, named.get("attention"), attention),
+        "upsample": agree("--upsample", name, named.get("upsample"), upsample),
+    }
+    what_is = {"attention": "attention kind", "upsample": "way of upsampling"}
+    for (what, choice), offered in zip(asked.items(), (kinds, ways), strict=True):
+        if choice is None:
+            continue
+        if not offered:
+            raise UsageError(
+                f"'{name}' (task {variant.task}) has no {what_is[what]}, so '{choice}' means nothing",
+                f"drop --{what} or the name's suffix",
+            )
+        if choice not in offered:
+            raise unknown(f"{what_is[what]} of {family.family}", choice, offered, _listing(parsed))
+    default, default_way = (kinds[0] if kinds else None), (ways[0] if ways else None)
+    return default, asked["attention"] or default, default_way, asked["upsample"] or default_way
+
+
+def _part(family: FamilySpec, name: str, variant: str, part: str) -> str:
+    """The variant that is a part of another one."""
+    own = next((each for each in PARTS if variant.endswith(f"-{each}")), None)
+    if own is not None:
+        if own != part:
+            raise UsageError(
+                f"--part {part} contradicts the name '{name}'", "drop --part or the name's suffix"
+            )
+        return variant
+    there = {each: f"{variant}-{each}" for each in PARTS if f"{variant}-{each}" in family.variants}
+    if "decoder" in there or family.variants[variant].task in ENCODER_TASKS:
+        there["encoder"] = variant
+    if part not in there:
+        offered = f"its parts are {', '.join(sorted(there))}" if there else "it can only be had as a whole"
+        raise UsageError(f"{name} has no part '{part}'", offered)
+    return there[part]
 
 
 def _check_resolution(name: str, resolution: tuple[int, int], stride: int) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vitbench.catalog.names import base_name
 
 Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
 Form = Literal["deploy", "reparam", "train"]
 Values = Literal["normal", "box", "zeros"]
+
+# Where networks come from that are not in the catalog, and those of them that bring their weights.
+SOURCES = ("timm", "onnx", "py")
+OWN_WEIGHTS = ("onnx", "py")
+# Tasks without a map that is made larger, and parts without attention of the family's kinds.
+WITHOUT_UPSAMPLING = ("cls", "backbone", "decoder")
+WITHOUT_KINDS = ("decoder",)
 
 
 class Spec(BaseModel):
@@ -112,7 +122,15 @@ class FamilySpec(Spec):
     sources: dict[str, str] = {}
     notes: dict[str, str] = {}
     override: bool = False
-    variants: dict[str, VariantSpec]
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], VariantSpec]
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> FamilySpec:
+        if self.family in SOURCES:
+            raise ValueError(f"family '{self.family}' would be taken for a source of networks from elsewhere")
+        if twice := set(self.attention) & set(self.upsample):
+            raise ValueError(f"{', '.join(sorted(twice))} is both an attention kind and a way of upsampling")
+        return self
 
     @model_validator(mode="after")
     def _references_are_known(self) -> FamilySpec:
@@ -135,7 +153,8 @@ class FamilySpec(Spec):
 class ModelSpec(Spec):
     """A resolved model name: which network, at which resolution, with which attention and upsampling.
 
-    Names follow `family-variant[-task][+kind][@form][:HxW]`; `+kind` may be a way of upsampling.
+    Names follow `family[-variant[-task]][+kind][@form][:HxW]`; `+kind` may be a way of upsampling. A network
+    from elsewhere has its source (`timm`, `onnx`, `py`) for a family; see `vitbench.catalog.sources`.
     """
 
     family: str
@@ -154,11 +173,30 @@ class ModelSpec(Spec):
 
     @property
     def name(self) -> str:
-        """The canonical name without the resolution: `effvit-b2`, `effvit-b2+softmax`."""
+        """The canonical name without the resolution: `effvit-b2+softmax`, `restormer`, `timm:resnet18`."""
+        if self.family == "py":
+            return f"py:{PurePath(self.hyper['path']).name}:{self.variant}"
+        if self.from_elsewhere:
+            return f"{self.family}:{self.variant}"
         kind = f"+{self.attention}" if self.attention != self.default_attention else ""
         upsample = f"+{self.upsample}" if self.upsample != self.default_upsample else ""
         form = f"@{self.form}" if self.form != "deploy" else ""
-        return f"{self.family}-{self.variant}{kind}{upsample}{form}"
+        return f"{base_name(self.family, self.variant)}{kind}{upsample}{form}"
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether it is no network of the catalog."""
+        return self.family in SOURCES
+
+    @property
+    def own_weights(self) -> bool:
+        """Whether its weights come with it, and no others fit."""
+        return self.family in OWN_WEIGHTS
+
+    @property
+    def as_published(self) -> bool:
+        """Whether attention and upsampling are the published ones, so that published figures are of it."""
+        return self.attention == self.default_attention and self.upsample == self.default_upsample
 
     def batched_inputs(self, batch: int = 1) -> tuple[InputSpec, ...]:
         """Every input with the batch in its shape; one image (N, 3, H, W) where none is named."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -28,12 +29,14 @@ BUILDERS: dict[str, str] = {
     "fastvit": "fastvit",
     "metaformer": "metaformer",
     "mobileone": "mobileone",
+    "py": "foreign",
     "restormer": "restormer",
     "sam-decoder": "sam_decoder",
     "sam-vit": "sam_vit",
     "segformer": "segformer",
     "segnext": "segnext",
     "swinir": "swinir",
+    "timm": "foreign",
     "vapsr": "vapsr",
 }
 
@@ -54,7 +57,7 @@ def find_builder(name: str) -> Builder | None:
 
 
 def create(spec: ModelSpec) -> nn.Module:
-    """Build a network in train form and eval mode; its parameters are not initialised.
+    """Build a network in train form and eval mode; its parameters are not initialised, unless it brings them.
 
     Inside `torch.device("meta")` no memory is taken. `output_names` of the module names its outputs.
 
@@ -67,7 +70,7 @@ def create(spec: ModelSpec) -> nn.Module:
             f"no builder '{spec.builder}' for model {spec.name}",
             f"builders are {', '.join(builder_names())}; packages add theirs as vitbench.families",
         )
-    with _NoInitialisation():
+    with nullcontext() if spec.own_weights else _NoInitialisation():
         module = builder(spec)
     return module.eval().requires_grad_(False)
 

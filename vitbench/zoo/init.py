@@ -24,7 +24,11 @@ def seed_weights(module: nn.Module, seed: int) -> None:
 
     The figures keep every stage's map near 1 in magnitude, as training does: then outputs follow the
     input, and a softmax over products does not collapse to its largest entry.
+
+    A network with an attribute `own_weights` keeps those.
     """
+    if getattr(module, "own_weights", False):
+        return
     closing = _closing_scales(module)
     for key, tensor in module.state_dict(keep_vars=True).items():
         if key.endswith("num_batches_tracked"):
