@@ -64,6 +64,7 @@ def parse_request(
     threads: int | None = None,
     blocks: int | None = None,
     ci_width: str | None = None,
+    cell_limit_s: float | None = None,
     quick: bool = False,
     seed: int = 0,
     weights: Path | None = None,
@@ -76,6 +77,7 @@ def parse_request(
         resolutions: `224` or `512x1024`; the published one when empty.
         batches: positive integers, or `auto` alone with `metric="throughput"`; 1 when empty.
         ci_width: half-width of a block's 95 % interval, `1%` or `0.01`.
+        cell_limit_s: a cell that would take longer is not measured; None for no limit.
         seed: of the weights (those of `weights` when given) and of everything drawn.
 
     Raises:
@@ -109,6 +111,7 @@ def parse_request(
             "quick" if quick else "full",
             blocks=blocks,
             ci_width=parse_ratio(ci_width) if ci_width is not None else None,
+            cell_limit_s=cell_limit_s,
             seed=seed,
         ),
         metric=metric,

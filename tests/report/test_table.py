@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.example_records import example_record
+from vitbench.errors import UsageError
 from vitbench.report import Screen, render_records
 from vitbench.report.layout import NARROWEST_MODEL
 
@@ -234,3 +235,19 @@ def test_wide_letters_keep_the_columns() -> None:
 
 def test_no_rows_draw_nothing() -> None:
     assert draw() == ""
+
+
+def test_the_columns_asked_for_are_shown_in_their_order_whatever_the_width() -> None:
+    records = [example_record(artifact={"nodes": 1234, "export_s": 5.25, "bytes": 97_300_000})]
+    text = render_records(records, "table", Screen(width=30, columns=("export", "nodes", "size", "value")))
+    found = [text.index(word) for word in ("effvit-b2", "5.25", "1,234", "97.3", "27.43", "valid")]
+    assert found == sorted(found)
+    markdown = render_records(records, "markdown", Screen(columns=("nodes",)))
+    assert "| model | HxW | nodes | status |" in markdown
+
+
+def test_a_column_that_there_is_not_is_refused_with_the_nearest() -> None:
+    records = [example_record()]
+    with pytest.raises(UsageError, match="unknown column 'node'") as caught:
+        render_records(records, "table", Screen(columns=("node",)))
+    assert "did you mean `nodes`?" in str(caught.value.hint)

@@ -35,6 +35,13 @@ def report(
         str | None,
         typer.Option("--format", "-f", help="table, markdown, csv or json (default: table)."),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--columns",
+            help="Columns of a table or of Markdown: value,gmacs,params,rate,parity,size,nodes,export, ...",
+        ),
+    ] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
@@ -69,6 +76,6 @@ def report(
     form = chosen_format(form, as_json=as_json)
     asked = filters(split(model), split(target), split(status), since, simulated=simulated, every=every)
     found = collect(Store(results), asked)
-    write(found.rows, form, output)
+    write(found.rows, form, output, split(columns))
     typer.echo("\n".join(found.messages), err=True, nl=bool(found.messages))
     raise typer.Exit(int(found.exit_code))

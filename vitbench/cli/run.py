@@ -48,6 +48,10 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: 2 short blocks, never valid.")
     ] = False,
+    cell_limit: Annotated[
+        float | None,
+        typer.Option("--cell-limit", help="Do not measure a cell that would take longer, in seconds."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     weights: Weights = None,
     results: Results = "results",
@@ -86,6 +90,7 @@ def run(
         threads=threads,
         blocks=blocks,
         ci_width=ci_width,
+        cell_limit_s=cell_limit,
         quick=quick,
         seed=seed,
         weights=weights,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -104,7 +105,9 @@ def build_artifact(
     path = directory / MODEL_FILE
     path.parent.mkdir()
     dtype = _DTYPES[workload.precision]
+    begun = time.monotonic()
     graph = export_onnx(running.to(dtype), workload.inputs, path, dtype=dtype)
+    export_s = time.monotonic() - begun
 
     on_stage(f"counting {workload.label}")
     counted = _count(workload, counts, running, path)
@@ -132,6 +135,8 @@ def build_artifact(
         formulation=formulations,
         counts=counted,
         parity=parity_entry,
+        nodes=len(graph.graph.node),
+        export_s=round(export_s, 3),
     )
 
 

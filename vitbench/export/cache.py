@@ -69,6 +69,8 @@ class Artifact:
             bytes=self.manifest.bytes,
             formulation=self.manifest.formulation,
             cache=self.cache,
+            nodes=self.manifest.nodes,
+            export_s=self.manifest.export_s,
         )
 
 

@@ -83,6 +83,8 @@ class Manifest(Part):
         parts: everything the artifact depends on.
         digest: hash over the files that run on the device; equal for equal artifacts.
         bytes: size of the files that run on the device.
+        nodes: of the graph.
+        export_s: how long it took to write the graph, without the reference outputs.
         checksum: hash of this manifest without this field.
     """
 
@@ -104,6 +106,8 @@ class Manifest(Part):
     formulation: dict[str, str]
     counts: Counts
     parity: ParityEntry
+    nodes: int | None = None
+    export_s: float | None = None
     checksum: str = ""
 
     @property

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from vitbench.measure.plan import fitting_iterations, is_slow, timed_pace, warmup_pace
+from vitbench.measure.plan import expected_s, fitting_iterations, is_slow, timed_pace, warmup_pace
 from vitbench.measure.session import Batch, Readings, Session
 from vitbench.measure.stopping import Look, look, next_request
 from vitbench.measure.warmup import JUDGED_WINDOWS, warmup_ended
@@ -71,6 +71,16 @@ class Setting:
     clock_max_mhz: float | None = None
     refresh: Refresh | None = None
     finished_ms: tuple[float, ...] = ()
+
+
+class OverLimit(Exception):
+    """The first iteration of a cell says that the cell would take longer than its plan allows."""
+
+    def __init__(self, iteration_s: float, needed_s: float, limit_s: float) -> None:
+        super().__init__(
+            f"not measured: an iteration takes about {iteration_s * 1e3:,.0f} ms, so the cell would take "
+            f"{needed_s:,.0f} s, more than its limit of {limit_s:,.0f} s"
+        )
 
 
 @dataclass
@@ -155,6 +165,7 @@ def run_block(session: Session, before: Readings, setting: Setting) -> Block:
     Raises:
         ToolError: the runtime or the agent died.
         TargetUnreachable: the link was lost.
+        OverLimit: it is the first block, and the cell would take too long.
     """
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     warmup, steady = _warm_up(session, setting)
@@ -192,6 +203,8 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
     """
     plan, series, screen = setting.plan, _Series(), _Screen(setting, "warm-up")
     series.add(session.warm(1))
+    if setting.index == 0:
+        _refuse_what_takes_too_long(plan, series.elapsed_s, session.loaded.load_ns / NS_PER_S)
     while True:
         iteration_ns = series.median_ns()
         pace = warmup_pace(plan, slow=is_slow(plan, iteration_ns))
@@ -202,6 +215,12 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
         done = len(series.total_ns)
         wanted = 2 if done == 1 else pace.window - done % pace.window
         series.add(session.warm(fitting_iterations(pace, wanted, series.elapsed_s, iteration_ns / NS_PER_S)))
+
+
+def _refuse_what_takes_too_long(plan: Plan, iteration_s: float, load_s: float) -> None:
+    needed_s = expected_s(plan, iteration_s, load_s)
+    if plan.cell_limit_s is not None and needed_s > plan.cell_limit_s:
+        raise OverLimit(iteration_s, needed_s, plan.cell_limit_s)
 
 
 def _time(session: Session, setting: Setting, iteration_ns: float) -> _Timed:

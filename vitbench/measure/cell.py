@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
-from vitbench.measure.block import CellProgress, Refresh, Setting, run_block
+from vitbench.measure.block import CellProgress, OverLimit, Refresh, Setting, run_block
 from vitbench.measure.result import CellResult, conclude
 from vitbench.measure.session import OpenSession, Readings, Session
 from vitbench.measure.witness import highest_clock_mhz, temperature_c
@@ -41,7 +41,8 @@ def measure_cell(
 
     A block that an external witness voids, or that lost its link, is replaced, up to 20 % of the plan's
     blocks. A process that dies costs its block. A link that is gone is tried again with growing pauses; when
-    it stays away the finished blocks stand and the rest are missing.
+    it stays away the finished blocks stand and the rest are missing. A cell that would take longer than the
+    plan allows has no blocks, and an estimate of its iterations among its reasons.
 
     Args:
         open_session: starts the process of a block, its model loaded; given the number of the attempt from 0.
@@ -63,7 +64,10 @@ def measure_cell(
     # The quantile imports scipy: before anything is timed.
     t_quantile(0.975, MIN_BATCHES - 1)
     cell = _Cell(open_session, plan, threads, on_progress, on_block, sleep, clock_max_mhz)
-    cell.run()
+    try:
+        cell.run()
+    except OverLimit as over:
+        return CellResult(blocks=(), estimate=None, status="inconclusive", reasons=(str(over),))
     return conclude(
         cell.blocks,
         plan,

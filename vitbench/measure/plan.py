@@ -65,7 +65,12 @@ class Pace:
 
 
 def make_plan(
-    preset: Preset, *, blocks: int | None = None, ci_width: float | None = None, seed: int = 0
+    preset: Preset,
+    *,
+    blocks: int | None = None,
+    ci_width: float | None = None,
+    cell_limit_s: float | None = None,
+    seed: int = 0,
 ) -> Plan:
     """A preset with overrides. `pairs` counts both sides of its ten pairs as blocks.
 
@@ -74,6 +79,7 @@ def make_plan(
         blocks: fresh processes, 1 to 1000.
         ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
             (0.01 for 1 %), above 0 and below 1.
+        cell_limit_s: longest that a cell may take to be measured at all; None for no limit.
         seed: not negative.
 
     Raises:
@@ -89,9 +95,18 @@ def make_plan(
     width = 0.01 if ci_width is None else ci_width
     if not 0 < width < 1:
         raise UsageError(f"the interval's width must be above 0 % and below 100 %, not {width:.4g}", "try 1%")
+    if cell_limit_s is not None and not 0 < cell_limit_s < float("inf"):
+        raise UsageError(f"the limit of a cell must be above 0 s, not {cell_limit_s:.4g}", "try 180")
     if seed < 0:
         raise UsageError(f"the seed must not be negative, not {seed}", "the default is 0")
-    return Plan(preset=preset, ci_width=width, timed_max_iterations=2000, seed=seed, **figures)
+    return Plan(
+        preset=preset,
+        ci_width=width,
+        timed_max_iterations=2000,
+        cell_limit_s=cell_limit_s,
+        seed=seed,
+        **figures,
+    )
 
 
 def is_slow(plan: Plan, iteration_ns: float) -> bool:
@@ -114,6 +129,23 @@ def timed_pace(plan: Plan, *, slow: bool) -> Pace:
     if slow:
         return Pace(plan.slow_window, plan.slow_timed_min_iterations, plan.timed_min_s, most, plan.slow_cap_s)
     return Pace(plan.window, plan.timed_min_iterations, plan.timed_min_s, most, plan.timed_cap_s)
+
+
+def expected_s(plan: Plan, iteration_s: float, load_s: float) -> float:
+    """How long a cell takes at least, by the minima and caps of its plan.
+
+    Args:
+        plan: how much is sampled.
+        iteration_s: one iteration.
+        load_s: loading the model, once a block.
+    """
+    slow = is_slow(plan, iteration_s * 1e9)
+    phases = (warmup_pace(plan, slow=slow), timed_pace(plan, slow=slow))
+    block_s = sum(
+        max(iteration_s, min(max(pace.min_iterations * iteration_s, pace.min_s), pace.cap_s))
+        for pace in phases
+    )
+    return plan.blocks * (load_s + block_s)
 
 
 def fitting_iterations(pace: Pace, wanted: int, elapsed_s: float, iteration_s: float) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = ".index.json"
 # Raised whenever `flatten` changes what it says of the same record.
-VERSION = 1
+VERSION = 2
 _PARTS = ("workload", "target", "protocol", "plan", "counts", "artifact", "parity", "estimate")
 
 Flat = dict[str, Any]

@@ -81,6 +81,10 @@ def _attention_percent(row: Row) -> str:
     return significant(100 * row.macs_attention / row.macs, 2) if row.macs else MISSING
 
 
+def _whole(number: int | None) -> str:
+    return MISSING if number is None else f"{number:,}"
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("s" if number != 1 else "")
 
@@ -118,6 +122,9 @@ FIGURES = (
     Column("rate", "GMAC/s", _figure("gmacs_per_s"), 5),
     Column("parity", "parity", _parity, 7, right=False),
     Column("date", "date", lambda row: row.created_utc[:10], 11, right=False),
+    Column("size", "size MB", _figure("artifact_bytes", 1e6), 16),
+    Column("nodes", "nodes", lambda row: _whole(row.artifact_nodes), 17),
+    Column("export", "export s", _figure("export_s"), 18),
 )
 FACTS = (
     Fact(

@@ -51,7 +51,9 @@ class Sheet:
         return widths if excess <= 0 else None
 
 
-def sheet(rows: Sequence[Row], width: int | None = None, most_drop: int = 99) -> Sheet:
+def sheet(
+    rows: Sequence[Row], width: int | None = None, most_drop: int = 99, chosen: Sequence[str] = ()
+) -> Sheet:
     """Lay rows out: at least one.
 
     Columns are dropped until the table fits; no figure is ever cut. What differs between rows and has no
@@ -61,12 +63,20 @@ def sheet(rows: Sequence[Row], width: int | None = None, most_drop: int = 99) ->
         rows: what to show, in this order.
         width: characters there are; None for as many as it takes.
         most_drop: leave out columns that are dropped more readily than this.
+        chosen: names of the columns to show between the model and the status, in this order, whatever the
+            width; those that say the most when empty.
+
+    Raises:
+        UsageError: a chosen column that there is not.
     """
     facts = {fact.name: [clean(fact.words(row)) for row in rows] for fact in fields.FACTS}
     differing = [name for name, words in facts.items() if len(set(words)) > 1]
     status = _status(rows)
-    columns = [column for column in _candidates(rows, differing) if column.drop <= most_drop]
-    if width is not None:
+    if chosen:
+        columns = _chosen(rows, chosen)
+    else:
+        columns = [column for column in _candidates(rows, differing) if column.drop <= most_drop]
+    if width is not None and not chosen:
         columns = _fitting(columns, differing, width - GAP - max(map(cells_wide, status.cells)))
     shown = {column.name for column in columns}
     letters, setup = _setup([facts[name] for name in differing if name not in shown])
@@ -109,6 +119,20 @@ def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[_Filled]:
     told = [column for column in figures if set(column.cells) != {MISSING}]
     subject = [_fill(column, rows) for column in fields.SUBJECT]
     return [*subject, *facts, _fill(_value(rows), rows), *told]
+
+
+def _chosen(rows: Sequence[Row], names: Sequence[str]) -> list[_Filled]:
+    """The subject, then the columns of these names."""
+    known = {
+        column.name: column
+        for column in (*(fact.column for fact in fields.FACTS if fact.column), *fields.FIGURES)
+    }
+    known["value"] = _value(rows)
+    if unheard := [name for name in names if name not in known]:
+        from vitbench.catalog.nearest import unknown
+
+        raise unknown("column", unheard[0], known, "vitbench report --help")
+    return [_fill(column, rows) for column in (*fields.SUBJECT, *(known[name] for name in names))]
 
 
 def _value(rows: Sequence[Row]) -> Column:

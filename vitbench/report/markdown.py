@@ -18,7 +18,7 @@ _CODE = ("model", "target", "device")
 
 def render(rows: Sequence[Row], screen: Screen) -> str:
     """Write rows as a GitHub-flavoured table, with what they share above it and the notes below."""
-    page = sheet(rows, most_drop=MOST_DROP)
+    page = sheet(rows, most_drop=MOST_DROP, chosen=screen.columns)
     lines = [f"**{escape(page.watermark)}**", ""] if page.watermark else []
     for line in page.lead:
         lines += [escape(line), ""]

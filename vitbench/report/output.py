@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vitbench.errors import UsageError
@@ -26,19 +27,25 @@ def chosen_format(form: str | None, *, as_json: bool) -> str:
     return asked
 
 
-def write(rows: Sequence[Row], form: str, output: Path | None) -> None:
+def write(rows: Sequence[Row], form: str, output: Path | None, columns: Sequence[str] = ()) -> None:
     """Draw rows to a file, whole or not at all, or to standard output.
 
+    Args:
+        rows: what to show.
+        form: name of the format.
+        output: the file; standard output when None.
+        columns: names of the columns of a table; those that say the most when empty.
+
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or there is no such column.
     """
     if output is None:
-        emit(render(rows, form, Screen.of(sys.stdout)))
+        emit(render(rows, form, replace(Screen.of(sys.stdout), columns=tuple(columns))))
         return
     from vitbench.records.files import write_atomically
 
     try:
-        write_atomically(output, render(rows, form, Screen()).encode())
+        write_atomically(output, render(rows, form, Screen(columns=tuple(columns))).encode())
     except OSError as error:
         raise UsageError(
             f"cannot write `{output}`: {error.strerror or error}", "choose another file with --output"

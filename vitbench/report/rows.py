@@ -70,6 +70,8 @@ class Row:
     gmacs_per_s: float | None
     artifact_bytes: int | None
     artifact_digest: str | None
+    artifact_nodes: int | None
+    export_s: float | None
     parity: str
     parity_max_diff: float | None
     preset: str
@@ -184,6 +186,8 @@ _SOURCES = {name: f"{part}.{name}" for part, names in _PARTS.items() for name in
     "blocks_planned": "plan.blocks",
     "artifact_bytes": "artifact.bytes",
     "artifact_digest": "artifact.digest",
+    "artifact_nodes": "artifact.nodes",
+    "export_s": "artifact.export_s",
     "parity_max_diff": "parity.max_diff",
     **{name: name for name in ("id", "created_utc", "vitbench_version", "status", "simulated")},
 }

@@ -17,11 +17,15 @@ _PLAIN = str.maketrans({"±": "+/-", "†": "(c)", "‡": "(w)", "·": "|", "─
 
 @dataclass(frozen=True)
 class Screen:
-    """Width in characters, whether it shows colour, and whether it has only ASCII letters."""
+    """Width in characters, whether it shows colour, and whether it has only ASCII letters.
+
+    `columns` names those that a table shall have; empty for those that say the most.
+    """
 
     width: int = PIPE_WIDTH
     colour: bool = False
     ascii_only: bool = False
+    columns: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, stream: TextIO) -> Screen:

@@ -18,7 +18,7 @@ def render(rows: Sequence[Row], screen: Screen) -> str:
 
     Nothing is ever cut off, and the status is a word, so that it can be read without colour.
     """
-    page = sheet(rows, screen.width)
+    page = sheet(rows, screen.width, chosen=screen.columns)
     widths = page.squeezed(screen.width)
     body = _list(page, screen) if widths is None else _table(page, widths, screen)
     parts = [
