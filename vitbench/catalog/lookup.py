@@ -76,7 +76,8 @@ def resolve_model(
     if form not in family.forms:
         raise unknown(f"form of {family.family}", form, family.forms, _listing(parsed))
     size = agree("--resolution", name, parsed.resolution, resolution) or variant.resolution
-    _check_resolution(name, size, family.stride)
+    stride = variant.stride or family.stride
+    _check_resolution(name, size, stride)
     return ModelSpec(
         family=parsed.family,
         variant=chosen,
@@ -89,7 +90,7 @@ def resolve_model(
         default_upsample=default_way,
         form=form,
         resolution=size,
-        stride=family.stride,
+        stride=stride,
         inputs=variant.inputs,
     )
 

@@ -19,7 +19,7 @@ Values = Literal["normal", "box", "zeros"]
 SOURCES = ("timm", "onnx", "py")
 OWN_WEIGHTS = ("onnx", "py")
 # Tasks without a map that is made larger, and parts without attention of the family's kinds.
-WITHOUT_UPSAMPLING = ("cls", "backbone", "decoder")
+WITHOUT_UPSAMPLING = ("cls", "backbone", "decoder", "sr")
 WITHOUT_KINDS = ("decoder",)
 
 
@@ -92,11 +92,12 @@ class VariantSpec(Spec):
 
     `hyper` is passed as it stands to the builder: the variant's own, else the family's. `inputs` is for a
     network of other inputs than one image. `design` says whose network it is: one of the family's authors,
-    or one of ours where theirs is not public.
+    or one of ours where theirs is not public. `stride` is given where it is not the family's.
     """
 
     task: str
     resolution: Resolution
+    stride: Size | None = None
     builder: str | None = None
     inputs: tuple[InputSpec, ...] = ()
     design: Literal["original", "vitbench"] = "original"
