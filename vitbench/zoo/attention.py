@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vitbench.errors import UsageError
 from vitbench.zoo.blocks import ConvLayer
 from vitbench.zoo.formulation import Formulated
+from vitbench.zoo.norms import ChannelNorm
 
 NORMALISER_EPS = 1e-15
 
@@ -164,8 +165,49 @@ class SoftmaxAttention(TokenAttention):
         return softmax_attend(query, key, value, fused=self.formulation == "fused")
 
 
-class SpatialReductionAttention(Attention):
-    """Softmax attention with keys and values on a coarser grid, after SegFormer (arXiv 2105.15203).
+class ReducedAttention(Attention):
+    """Softmax attention with keys and values on a coarser grid (SegFormer, arXiv 2105.15203, section 3.1).
+
+    Args:
+        dim: channels of a head.
+        q: makes the queries of a map.
+        kv: makes keys and values, [keys | values] on channels, each head after head.
+        sr: shrinks the map that keys and values are made of; None where they are of the map itself.
+        norm: norm of the shrunk map.
+        proj: projection of the result.
+    """
+
+    kind = "sra-softmax"
+    formulations = ("products", "fused")
+    fast = "products"
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        q: nn.Module,
+        kv: nn.Module,
+        sr: nn.Module | None,
+        norm: nn.Module | None,
+        proj: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.q, self.kv, self.sr, self.norm, self.proj = q, kv, sr, norm, proj
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        batch, _, height, width = x.shape
+        coarse = x if self.sr is None else self.norm(self.sr(x))
+        query = self.q(x).reshape(batch, -1, self.dim, height * width)
+        rows, columns = coarse.shape[2:]
+        pairs = self.kv(coarse).reshape(batch, 2, -1, self.dim, rows * columns)
+        out = softmax_attend(query, pairs[:, 0], pairs[:, 1], fused=self.formulation == "fused")
+        return self.proj(out.reshape(batch, -1, height, width))
+
+
+class SpatialReductionAttention(ReducedAttention):
+    """Spatial-reduction attention in the place of EfficientViT's.
 
     As in SegFormer: keys and values come from the grid of stride 32 at every stage, by a convolution with
     kernel = stride = 32 / stride of the stage and a LayerNorm over channels (eps 1e-5); at stride 32 both
@@ -173,32 +215,17 @@ class SpatialReductionAttention(Attention):
     and value, and a projection with BatchNorm. There is no multi-scale branch.
     """
 
-    kind = "sra-softmax"
-    formulations = ("products", "fused")
-    fast = "products"
-
     def __init__(self, channels: int, dim: int, stride: int, *, norm_eps: float) -> None:
-        super().__init__()
-        self.dim = dim
         total = channels // dim * dim
         reduction = max(1, 32 // stride)
-        self.q = ConvLayer(channels, total, norm_eps=None)
-        self.kv = ConvLayer(channels, 2 * total, norm_eps=None)
-        self.sr = nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None
-        self.norm = nn.LayerNorm(channels, eps=1e-5) if reduction > 1 else None
-        self.proj = ConvLayer(total, channels, norm_eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to the same shape."""
-        batch, _, height, width = x.shape
-        coarse = x
-        if self.sr is not None:
-            coarse = self.norm(self.sr(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        query = self.q(x).reshape(batch, -1, self.dim, height * width)
-        rows, columns = coarse.shape[2:]
-        pairs = self.kv(coarse).reshape(batch, 2, -1, self.dim, rows * columns)
-        out = softmax_attend(query, pairs[:, 0], pairs[:, 1], fused=self.formulation == "fused")
-        return self.proj(out.reshape(batch, -1, height, width))
+        super().__init__(
+            dim,
+            q=ConvLayer(channels, total, norm_eps=None),
+            kv=ConvLayer(channels, 2 * total, norm_eps=None),
+            sr=nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None,
+            norm=ChannelNorm(channels, eps=1e-5) if reduction > 1 else None,
+            proj=ConvLayer(total, channels, norm_eps=norm_eps),
+        )
 
 
 KINDS = ("relu", "softmax", "relu-single", "sra-softmax")
