@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vitbench import catalog, zoo
+from vitbench.errors import UsageError
 from vitbench.zoo.deploy import in_form, to_deploy
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict as _load
@@ -22,21 +23,30 @@ def build(
     *,
     resolution: int | tuple[int, int] | str | None = None,
     attention: str | None = None,
+    upsample: str | None = None,
+    part: str | None = None,
     weights: str | Path | None = None,
     deploy: bool = True,
 ) -> torch.nn.Module:
     """Build a network by name, in eval mode.
 
     Args:
-        name: `family-variant[-task][+kind][@form][:HxW]`, for example `effvit-b2+softmax`.
+        name: `family[-variant[-task]][+kind][@form][:HxW]`, for example `effvit-b2+softmax`; or
+            `timm:NAME`, `py:FILE.py:function`. An ONNX file is a graph, which cannot be built.
         resolution: side of a square, (height, width), or `HxW`, in pixels; the published one when None.
         attention: attention kind; the published one when None.
-        weights: checkpoint of the original authors; seeded, non-degenerate weights when None.
-        deploy: inference form (BN folded, branches merged); a name with `@train` is never folded.
+        upsample: way of upsampling; the published one when None.
+        part: `decoder`, `backbone` or `encoder`; the network as it is named when None.
+        weights: checkpoint of the original authors; seeded, non-degenerate weights when None (a network of
+            a Python file keeps its own).
+        deploy: the form that the name says, by default the inference form (BN folded, branches merged);
+            always the train form when False.
 
     Returns:
-        Module from a float32 (N, 3, H, W) tensor to the network's output: (N, classes) logits of a
-        classifier, the (N, C, H/32, W/32) map of a backbone's last stage.
+        Module from a float32 (N, 3, H, W) tensor to the network's output; its `output_names` name it:
+        (N, classes) `logits` of a classifier, (N, classes, h, w) of a segmentation network,
+        `image_embedding` (N, 256, h, w) of an encoder of SAM, `output` of a restoration network and of a
+        backbone (its last stage). A decoder takes its two inputs in the order of `ModelSpec.inputs`.
 
     Raises:
         UsageError: an unknown name, an unusable resolution, or a checkpoint that does not fit.
@@ -45,7 +55,11 @@ def build(
         resolution = catalog.parse_resolution(resolution)
     elif isinstance(resolution, int):
         resolution = (resolution, resolution)
-    spec = catalog.resolve_model(name, resolution=resolution, attention=attention)
+    spec = catalog.resolve_model(
+        name, resolution=resolution, attention=attention, upsample=upsample, part=part
+    )
+    if spec.own_weights and weights is not None:
+        raise UsageError(f"{spec.name} brings its own weights", "drop `weights`")
     module = zoo.create(spec)
     if weights is None:
         seed_weights(module, 0)

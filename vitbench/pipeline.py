@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vitbench import __version__, catalog, measure, runtime, transport
-from vitbench.catalog import ModelSpec, Workload
+from vitbench import __version__, measure, runtime, transport
+from vitbench.catalog import Workload
 from vitbench.errors import ExitCode, UsageError, VitbenchError
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.records import environment, journal
@@ -270,6 +270,7 @@ def _header(device: _Device, progress: Progress) -> Header:
             resolution=model.resolution,
             batch=workload.batch,
             weights=workload.weights,
+            upsample=model.upsample,
         ),
         target=TargetPart(
             name=cell.target.name,
@@ -414,39 +415,3 @@ def _copy(model_file: Path, output: Path) -> Path:
             f"cannot write to {output}: {error}", "choose another directory with --output"
         ) from error
     return output / model_file.name
-
-
-def describe_model(spec: ModelSpec) -> dict[str, Any]:
-    """Everything known of a model: exact counts at its resolution, and the published figures.
-
-    Counts are exact integers (see `counting.count_model`); published figures name their source in full.
-    """
-    from vitbench import counting
-
-    family, variant = catalog.find_variant(spec.family, spec.variant)
-    counts = counting.count_model(spec)
-    return {
-        "name": spec.name,
-        "family": spec.family,
-        "variant": spec.variant,
-        "title": family.title,
-        "task": spec.task,
-        "paper": family.paper,
-        "licence": family.licence,
-        "resolution": list(spec.resolution),
-        "attention": spec.attention,
-        "attention_kinds": list(family.attention),
-        "formulation": counts.formulation,
-        "form": spec.form,
-        "params": counts.params,
-        "params_deploy": counts.params_deploy,
-        "macs": counts.macs,
-        "macs_attention": counts.macs_attention,
-        "macs_artifact": counts.macs_artifact,
-        "bytes_read": counts.bytes_read,
-        "bytes_written": counts.bytes_written,
-        "published": [
-            figure.model_dump(mode="json") | {"source": family.sources[figure.source]}
-            for figure in variant.published
-        ],
-    }

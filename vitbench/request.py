@@ -59,6 +59,8 @@ def parse_request(
     resolutions: Sequence[str] = (),
     batches: Sequence[str] = (),
     attention: str | None = None,
+    upsample: str | None = None,
+    part: str | None = None,
     precision: str | None = None,
     metric: Metric = "latency",
     threads: int | None = None,
@@ -96,7 +98,7 @@ def parse_request(
     batch_sizes = [1] if auto or not batches else [_batch(text) for text in batches]
     target_specs = [catalog.resolve_target(name) for name in targets]
     model_specs = [
-        catalog.resolve_model(name, resolution=size, attention=attention)
+        catalog.resolve_model(name, resolution=size, attention=attention, upsample=upsample, part=part)
         for name, size in product(models, sizes or [None])
     ]
     source = f"sha256:{_sha256(weights)}" if weights else f"seeded:{seed}"
@@ -130,12 +132,24 @@ def _workload(
         raise UsageError(
             f"target '{target.name}' runs no network, so weights mean nothing there", "drop --weights"
         )
+    if model.own_weights:
+        weights = _own_weights(model, batch, weights)
     if target.runtime == "onnxruntime" and chosen == "fp16":
         raise UsageError(
             f"fp16 on {target.name} would mean nothing: ONNX Runtime runs fp16 graphs in fp32 on a CPU",
             "drop --precision fp16",
         )
     return Workload(model=model, batch=batch, precision=chosen, weights=weights)
+
+
+def _own_weights(model: ModelSpec, batch: int, weights: str) -> str:
+    """What stands for the weights of a network that brings them."""
+    if not weights.startswith("seeded:"):
+        raise UsageError(f"{model.name} brings its own weights", "drop --weights")
+    fixed = model.hyper.get("batch", batch)
+    if batch != fixed:
+        raise UsageError(f"{model.name} is a graph for batch {fixed}, not {batch}", f"give --batch {fixed}")
+    return "own"
 
 
 def _refuse_namesakes(targets: Sequence[TargetSpec]) -> None:

@@ -20,7 +20,7 @@ from vitbench.errors import UsageError
 
 # Parts of a network that can be asked for; the plain variant of one with a decoder is its encoder.
 PARTS = ("encoder", "decoder", "backbone")
-ENCODER_TASKS = ("encoder", "sam", "sam-encoder")
+ENCODER_TASKS = ("sam",)
 
 
 def model_names() -> list[str]:

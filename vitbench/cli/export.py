@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import Attention, Json, NoCache, Weights
+from vitbench.cli.options import Attention, Json, NoCache, Part, Upsample, Weights
 from vitbench.errors import ExitCode
 
 
@@ -19,6 +19,8 @@ def export(
     ] = None,
     batch: Annotated[int, typer.Option("--batch", "-b", help="Batch size of the static graph.")] = 1,
     attention: Attention = None,
+    upsample: Upsample = None,
+    part: Part = None,
     weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     output: Annotated[
@@ -34,6 +36,8 @@ def export(
       vitbench export -m effvit-b1 -t cpu
 
       vitbench export -m effvit-b1+softmax:512 -o exported/
+
+      vitbench export -m effvit-sam-l0 --part decoder -o exported/
     """
     from vitbench import pipeline
     from vitbench.cli.progress import TerminalProgress
@@ -47,6 +51,8 @@ def export(
         resolutions=[resolution] if resolution else (),
         batches=[str(batch)],
         attention=attention,
+        upsample=upsample,
+        part=part,
         seed=seed,
         weights=weights,
         no_cache=no_cache,

@@ -9,7 +9,11 @@ import typer
 
 Model = Annotated[
     list[str],
-    typer.Option("--model", "-m", help="Model name, or several with commas: effvit-b1,effvit-b2+softmax."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model name, or several with commas: effvit-b1,effvit-b2+softmax,timm:resnet50,onnx:net.onnx.",
+    ),
 ]
 Target = Annotated[
     list[str], typer.Option("--target", "-t", help="Target name or TOML file, or several with commas.")
@@ -19,7 +23,14 @@ Resolution = Annotated[
     typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side, or several: 224,512x1024."),
 ]
 Attention = Annotated[
-    str | None, typer.Option("--attention", help="Attention kind: relu, softmax, relu-single, sra-softmax.")
+    str | None,
+    typer.Option("--attention", help="Attention kind or token mixer of the family: softmax, pool, ..."),
+]
+Upsample = Annotated[
+    str | None, typer.Option("--upsample", help="Way of upsampling of the family: bicubic, bilinear.")
+]
+Part = Annotated[
+    str | None, typer.Option("--part", help="Part of the network: encoder, decoder or backbone.")
 ]
 Weights = Annotated[
     Path | None,

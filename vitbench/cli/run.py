@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import Attention, Json, Model, NoCache, Resolution, Results, Target, Weights, split
+from vitbench.cli.options import (
+    Attention,
+    Json,
+    Model,
+    NoCache,
+    Part,
+    Resolution,
+    Results,
+    Target,
+    Upsample,
+    Weights,
+    split,
+)
 
 
 class Metric(StrEnum):
@@ -32,6 +44,8 @@ def run(
         list[str] | None, typer.Option("--batch", "-b", help="Batch sizes: 1,8,32, or auto with throughput.")
     ] = None,
     attention: Attention = None,
+    upsample: Upsample = None,
+    part: Part = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Number format (default: the target's).")
     ] = None,
@@ -85,6 +99,8 @@ def run(
         resolutions=split(resolution),
         batches=split(batch),
         attention=attention,
+        upsample=upsample,
+        part=part,
         precision=precision,
         metric=metric.value,
         threads=threads,

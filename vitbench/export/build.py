@@ -141,8 +141,10 @@ def build_artifact(
 
 
 def _fill(network: nn.Module, workload: Workload, weights_file: Path | None) -> None:
-    """Give a network its weights: seeded, or those of a checkpoint that is still what was hashed."""
+    """Give a network its weights: its own, seeded, or those of a checkpoint that is still what was hashed."""
     origin, _, value = workload.weights.partition(":")
+    if origin == "own":
+        return
     if origin == "seeded" and value.isdecimal():
         seed_weights(network, int(value))
         return

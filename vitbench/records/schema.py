@@ -37,6 +37,7 @@ class WorkloadPart(Part):
     resolution: tuple[int, int]
     batch: int
     weights: str
+    upsample: str | None = None
 
 
 class TargetPart(Part):

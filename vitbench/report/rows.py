@@ -23,6 +23,7 @@ class Row:
 
     model: str
     attention: str | None
+    upsample: str | None
     form: str
     resolution: str
     height: int
@@ -161,7 +162,7 @@ def _rate(flat: Mapping[str, Any], value: float | None, unit: str) -> float | No
 
 
 _PARTS = {
-    "workload": ("model", "attention", "form", "batch", "weights"),
+    "workload": ("model", "attention", "upsample", "form", "batch", "weights"),
     "target": ("device", "runtime", "runtime_version"),
     "protocol": (
         *("precision", "metric", "transfers", "zero_copy", "threads"),
