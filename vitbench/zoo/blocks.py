@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -86,22 +88,22 @@ class GlobalAveragePool(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-class DSConv(nn.Module):
+class DSConv(nn.Sequential):
     """Depthwise 3x3 with activation, then pointwise without."""
 
     def __init__(self, cin: int, cout: int, *, norm_eps: float, act: Activation) -> None:
-        super().__init__()
-        self.depth_conv = ConvLayer(cin, cin, 3, groups=cin, norm_eps=norm_eps, act=act)
-        self.point_conv = ConvLayer(cin, cout, norm_eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.point_conv(self.depth_conv(x))
+        depth_conv = ConvLayer(cin, cin, 3, groups=cin, norm_eps=norm_eps, act=act)
+        point_conv = ConvLayer(cin, cout, norm_eps=norm_eps)
+        super().__init__(OrderedDict(depth_conv=depth_conv, point_conv=point_conv))
 
 
-class MBConv(nn.Module):
+class MBConv(nn.Sequential):
     """Inverted bottleneck: 1x1 expansion, depthwise 3x3, 1x1 projection.
 
-    With `fewer_norm` the first two convolutions have a bias instead of a norm.
+    Args:
+        expand: inner channels over `cin`.
+        fused: one dense 3x3 convolution in place of the first two.
+        fewer_norm: the convolutions before the projection have a bias instead of a norm.
     """
 
     def __init__(
@@ -111,57 +113,27 @@ class MBConv(nn.Module):
         stride: int = 1,
         *,
         expand: int,
+        fused: bool = False,
         fewer_norm: bool = False,
         norm_eps: float,
         act: Activation,
     ) -> None:
-        super().__init__()
         mid = cin * expand
-        inner_eps = None if fewer_norm else norm_eps
-        self.inverted_conv = ConvLayer(cin, mid, bias=fewer_norm, norm_eps=inner_eps, act=act)
-        self.depth_conv = ConvLayer(
-            mid, mid, 3, stride, groups=mid, bias=fewer_norm, norm_eps=inner_eps, act=act
-        )
-        self.point_conv = ConvLayer(mid, cout, norm_eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.point_conv(self.depth_conv(self.inverted_conv(x)))
+        inner = partial(ConvLayer, bias=fewer_norm, norm_eps=None if fewer_norm else norm_eps, act=act)
+        if fused:
+            layers = OrderedDict(spatial_conv=inner(cin, mid, 3, stride))
+        else:
+            depth_conv = inner(mid, mid, 3, stride, groups=mid)
+            layers = OrderedDict(inverted_conv=inner(cin, mid), depth_conv=depth_conv)
+        super().__init__(OrderedDict(**layers, point_conv=ConvLayer(mid, cout, norm_eps=norm_eps)))
 
 
-class FusedMBConv(nn.Module):
-    """Dense 3x3 expansion, then 1x1 projection. `fewer_norm` as in `MBConv`."""
-
-    def __init__(
-        self,
-        cin: int,
-        cout: int,
-        stride: int = 1,
-        *,
-        expand: int,
-        fewer_norm: bool = False,
-        norm_eps: float,
-        act: Activation,
-    ) -> None:
-        super().__init__()
-        mid = cin * expand
-        inner_eps = None if fewer_norm else norm_eps
-        self.spatial_conv = ConvLayer(cin, mid, 3, stride, bias=fewer_norm, norm_eps=inner_eps, act=act)
-        self.point_conv = ConvLayer(mid, cout, norm_eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.point_conv(self.spatial_conv(x))
-
-
-class ResBlock(nn.Module):
+class ResBlock(nn.Sequential):
     """Two 3x3 convolutions, the first with activation."""
 
     def __init__(self, cin: int, cout: int, *, norm_eps: float, act: Activation) -> None:
-        super().__init__()
-        self.conv1 = ConvLayer(cin, cin, 3, norm_eps=norm_eps, act=act)
-        self.conv2 = ConvLayer(cin, cout, 3, norm_eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(self.conv1(x))
+        conv1 = ConvLayer(cin, cin, 3, norm_eps=norm_eps, act=act)
+        super().__init__(OrderedDict(conv1=conv1, conv2=ConvLayer(cin, cout, 3, norm_eps=norm_eps)))
 
 
 class Branch(nn.Module):

@@ -6,9 +6,9 @@ Submodule names are those of the official checkpoints, so the keys of the train 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from vitbench.catalog.specs import ModelSpec, Spec
@@ -20,7 +20,6 @@ from vitbench.zoo.blocks import (
     Chain,
     ConvLayer,
     DSConv,
-    FusedMBConv,
     GlobalAveragePool,
     LinearLayer,
     MBConv,
@@ -40,6 +39,11 @@ class Style:
     attention: str
     dim: int
 
+    @property
+    def layers(self) -> dict[str, Any]:
+        """What a block of convolutions needs of it."""
+        return {"norm_eps": self.norm_eps, "act": self.act}
+
 
 @dataclass(frozen=True)
 class LargeStage:
@@ -58,6 +62,14 @@ LARGE = (
     LargeStage("mb", 4, True),
     LargeStage("att", 6, True, (5,)),
 )
+EXTRA_LARGE = (
+    LargeStage("res", 1, False),
+    LargeStage("fmb", 4, False),
+    LargeStage("fmb", 4, False),
+    LargeStage("fmb", 4, False),
+    LargeStage("att", 4, True, (3,)),
+    LargeStage("att", 6, True, (3,)),
+)
 SCALES = (5,)
 EXPAND = 4
 
@@ -72,9 +84,7 @@ class AttentionBlock(nn.Module):
         attention = build_attention(
             style.attention, channels, style.dim, scales, stride, norm_eps=style.norm_eps
         )
-        local = MBConv(
-            channels, channels, expand=expand, fewer_norm=True, norm_eps=style.norm_eps, act=style.act
-        )
+        local = MBConv(channels, channels, expand=expand, fewer_norm=True, **style.layers)
         self.context_module = Branch(attention, residual=True)
         self.local_module = Branch(local, residual=True)
 
@@ -106,27 +116,29 @@ class Backbone(nn.Module):
 
 
 class BackboneB(Backbone):
-    """B design: depthwise stem, inverted bottlenecks in two stages, attention in the last two."""
+    """B design: depthwise stem, stages of inverted bottlenecks, then stages with attention.
 
-    def __init__(self, width: list[int], depth: list[int], style: Style) -> None:
+    Args:
+        attends_from: the first stage with attention, the stem being stage 0.
+    """
+
+    def __init__(self, width: list[int], depth: list[int], style: Style, attends_from: int = 3) -> None:
         super().__init__()
-        eps, act = style.norm_eps, style.act
-        stem: list[nn.Module] = [ConvLayer(3, width[0], 3, 2, norm_eps=eps, act=act)]
-        for _ in range(depth[0]):
-            stem.append(Branch(DSConv(width[0], width[0], norm_eps=eps, act=act), residual=True))
+        stem: list[nn.Module] = [ConvLayer(3, width[0], 3, 2, **style.layers)]
+        stem += [Branch(DSConv(width[0], width[0], **style.layers), residual=True) for _ in range(depth[0])]
         self.input_stem = Chain(stem)
         self.stages = nn.ModuleList()
         for index in range(1, len(width)):
             cin, cout = width[index - 1], width[index]
-            attends = index >= 3
-            down = MBConv(cin, cout, 2, expand=EXPAND, fewer_norm=attends, norm_eps=eps, act=act)
+            attends = index >= attends_from
+            down = MBConv(cin, cout, 2, expand=EXPAND, fewer_norm=attends, **style.layers)
             blocks: list[nn.Module] = [Branch(down, residual=False)]
             if attends:
                 stride = 2 ** (index + 1)
                 blocks += [AttentionBlock(cout, stride, style, expand=EXPAND) for _ in range(depth[index])]
             else:
                 for _ in range(depth[index] - 1):
-                    block = MBConv(cout, cout, expand=EXPAND, norm_eps=eps, act=act)
+                    block = MBConv(cout, cout, expand=EXPAND, **style.layers)
                     blocks.append(Branch(block, residual=True))
             self.stages.append(Chain(blocks))
 
@@ -135,20 +147,20 @@ class BackboneB(Backbone):
 
 
 class BackboneL(Backbone):
-    """L design: dense convolutions first, attention in the last stage only."""
+    """L design: dense convolutions first, attention in the last stages only."""
 
     def __init__(
-        self, width: list[int], depth: list[int], style: Style, plan: tuple[LargeStage, ...] = LARGE
+        self, width: list[int], depth: list[int], style: Style, plan: tuple[LargeStage, ...]
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList()
         cin = 3
         for index, (stage, cout, count) in enumerate(zip(plan, width, depth, strict=True)):
-            first = (
-                ConvLayer(cin, cout, 3, 2, norm_eps=style.norm_eps, act=style.act)
-                if index == 0
-                else Branch(_large_down(stage, cin, cout, style), residual=False)
-            )
+            if index == 0:
+                first: nn.Module = ConvLayer(cin, cout, 3, 2, **style.layers)
+            else:  # expands four times as much as the stage's other blocks
+                down = _large_bottleneck(stage, cin, cout, 2, 4 * stage.expand, style)
+                first = Branch(down, residual=False)
             rest = (_large_block(stage, cout, 2 ** (index + 1), style) for _ in range(count))
             self.stages.append(Chain([first, *rest]))
             cin = cout
@@ -157,18 +169,12 @@ class BackboneL(Backbone):
         return list(self.stages)
 
 
-def _large_down(stage: LargeStage, cin: int, cout: int, style: Style) -> nn.Module:
-    """Stride-2 block that opens a stage; it expands four times as much as the stage's other blocks."""
-    kind = FusedMBConv if stage.block == "fmb" else MBConv
-    return kind(
-        cin,
-        cout,
-        2,
-        expand=4 * stage.expand,
-        fewer_norm=stage.fewer_norm,
-        norm_eps=style.norm_eps,
-        act=style.act,
-    )
+def _large_bottleneck(
+    stage: LargeStage, cin: int, cout: int, stride: int, expand: int, style: Style
+) -> MBConv:
+    """Inverted bottleneck of a stage, fused where the stage's are."""
+    fused = stage.block == "fmb"
+    return MBConv(cin, cout, stride, expand=expand, fused=fused, fewer_norm=stage.fewer_norm, **style.layers)
 
 
 def _large_block(stage: LargeStage, channels: int, stride: int, style: Style) -> nn.Module:
@@ -176,30 +182,19 @@ def _large_block(stage: LargeStage, channels: int, stride: int, style: Style) ->
     if stage.block == "att":
         return AttentionBlock(channels, stride, style, expand=stage.expand, scales=stage.scales)
     if stage.block == "res":
-        main: nn.Module = ResBlock(channels, channels, norm_eps=style.norm_eps, act=style.act)
-    else:
-        kind = FusedMBConv if stage.block == "fmb" else MBConv
-        main = kind(
-            channels,
-            channels,
-            expand=stage.expand,
-            fewer_norm=stage.fewer_norm,
-            norm_eps=style.norm_eps,
-            act=style.act,
-        )
-    return Branch(main, residual=True)
+        return Branch(ResBlock(channels, channels, **style.layers), residual=True)
+    return Branch(_large_bottleneck(stage, channels, channels, 1, stage.expand, style), residual=True)
 
 
 class ClassifierHead(Chain):
     """1x1 convolution, global average, and two linear layers."""
 
     def __init__(self, cin: int, hidden: tuple[int, int], classes: int, style: Style) -> None:
-        eps, act = style.norm_eps, style.act
         super().__init__(
             [
-                ConvLayer(cin, hidden[0], norm_eps=eps, act=act),
+                ConvLayer(cin, hidden[0], **style.layers),
                 GlobalAveragePool(),
-                LinearLayer(hidden[0], hidden[1], bias=False, norm_eps=eps, act=act),
+                LinearLayer(hidden[0], hidden[1], bias=False, **style.layers),
                 LinearLayer(hidden[1], classes, bias=True),
             ]
         )
@@ -219,8 +214,21 @@ class Classifier(nn.Module):
         return self.head(self.backbone(x))
 
 
-DESIGNS = {"b": (BackboneB, hardswish, 1e-5), "l": (BackboneL, tanh_gelu, 1e-7)}
-STAGES = 5
+@dataclass(frozen=True)
+class Design:
+    """What the networks of a design share: number of stages, activation, epsilon of the norms, L stages."""
+
+    stages: int
+    act: Activation
+    norm_eps: float
+    plan: tuple[LargeStage, ...] = ()
+
+
+DESIGNS = {
+    "b": Design(5, hardswish, 1e-5),
+    "l": Design(5, tanh_gelu, 1e-7, LARGE),
+    "xl": Design(6, tanh_gelu, 1e-7, EXTRA_LARGE),
+}
 
 
 class Hyper(Spec):
@@ -229,10 +237,20 @@ class Hyper(Spec):
     `width` (channels) and `depth` (blocks) are per stage, the stem first; `dim` is the channels of a head.
     """
 
-    design: Literal["b", "l"]
-    width: Annotated[tuple[Channels, ...], Field(min_length=STAGES, max_length=STAGES)]
-    depth: Annotated[tuple[Blocks, ...], Field(min_length=STAGES, max_length=STAGES)]
+    design: Literal["b", "l", "xl"]
+    width: tuple[Channels, ...]
+    depth: tuple[Blocks, ...]
     dim: Channels
+
+    @field_validator("width", "depth")
+    @classmethod
+    def _one_for_each_stage(cls, values: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        design = info.data.get("design")
+        if design is not None and len(values) != DESIGNS[design].stages:
+            raise ValueError(
+                f"design {design} has {DESIGNS[design].stages} stages, and here are {len(values)}"
+            )
+        return values
 
 
 class ClassifierHyper(Hyper):
@@ -253,15 +271,39 @@ def build(spec: ModelSpec) -> nn.Module:
             unknown or does not fit the widths, or the task has no head here.
     """
     hyper = read_hyper(spec, HYPERS)
-    if spec.attention is None:
-        raise UsageError(
-            f"{spec.name} has no attention kind, and the effvit builder needs one",
-            f"list at least one under `attention` of the family: {', '.join(KINDS)}",
-        )
-    backbone_class, act, norm_eps = DESIGNS[hyper.design]
-    style = Style(act, norm_eps, spec.attention, hyper.dim)
-    backbone = backbone_class(list(hyper.width), list(hyper.depth), style)
+    backbone, style = build_backbone(spec, hyper)
     if not isinstance(hyper, ClassifierHyper):
         return backbone
     first, second = hyper.head
     return Classifier(backbone, ClassifierHead(hyper.width[-1], (first, second), hyper.classes, style))
+
+
+def build_backbone(spec: ModelSpec, hyper: Hyper, *, norm_eps: float | None = None) -> tuple[Backbone, Style]:
+    """The backbone of a spec, and the style of whatever is built on it.
+
+    Args:
+        norm_eps: epsilon of all norms where it is not the design's.
+
+    Raises:
+        UsageError: the attention kind is missing, unknown or does not fit the widths.
+    """
+    design = DESIGNS[hyper.design]
+    style = style_of(spec, design.act, norm_eps or design.norm_eps, hyper.dim)
+    width, depth = list(hyper.width), list(hyper.depth)
+    if design.plan:
+        return BackboneL(width, depth, style, design.plan), style
+    return BackboneB(width, depth, style), style
+
+
+def style_of(spec: ModelSpec, act: Activation, norm_eps: float, dim: int) -> Style:
+    """The style of a spec's network.
+
+    Raises:
+        UsageError: the spec has no attention kind.
+    """
+    if spec.attention is None:
+        raise UsageError(
+            f"{spec.name} has no attention kind, and the {spec.builder} builder needs one",
+            f"list at least one under `attention` of the family: {', '.join(KINDS)}",
+        )
+    return Style(act, norm_eps, spec.attention, dim)
