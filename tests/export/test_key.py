@@ -10,7 +10,8 @@ import pytest
 
 from vitbench import catalog
 from vitbench.catalog import Workload
-from vitbench.export.key import hash_sources, key_parts, make_key, source_files
+from vitbench.export.key import hash_sources, key_parts, make_key
+from vitbench.export.sources import python_files, zoo_files
 
 REPOSITORY = Path(__file__).parents[2]
 BASE = Workload(model=catalog.resolve_model("effvit-b1"))
@@ -71,7 +72,7 @@ def test_sources_are_hashed_by_name_and_content(tmp_path: Path) -> None:
     (tmp_path / "zoo" / "notes.txt").write_text("not code")
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "c.py").write_text("c = 1\n")
-    files = source_files(tmp_path, ["zoo"])
+    files = python_files(tmp_path, ["zoo"])
     assert set(files) == {"zoo/a.py", "zoo/deep/b.py"}
     before = hash_sources(files)
     assert hash_sources(dict(reversed(files.items()))) == before
@@ -111,6 +112,24 @@ def key_in(checkout: Path, model: str = "effvit-b0") -> str:
     return done.stdout.strip()
 
 
+def change(file: Path) -> None:
+    """Add a line that nothing depends on."""
+    file.write_text(file.read_text() + "\n# a line more\n")
+
+
+def test_only_what_a_network_is_made_by_changes_its_key(checkout: Path) -> None:
+    package = checkout / "vitbench"
+    before = key_in(checkout)
+    for other in ("zoo/segformer.py", "zoo/pyramid.py", "catalog/builders.py", "report/__init__.py"):
+        change(package / other)
+    assert key_in(checkout) == before
+    for own in ("zoo/blocks.py", "zoo/__init__.py", "export/parity.py", "counting/operators.py"):
+        change(package / own)
+        after = key_in(checkout)
+        assert after != before
+        before = after
+
+
 def test_a_changed_line_of_the_attention_changes_the_key(checkout: Path) -> None:
     before = key_in(checkout)
     source = checkout / "vitbench" / "zoo" / "attention.py"
@@ -118,11 +137,32 @@ def test_a_changed_line_of_the_attention_changes_the_key(checkout: Path) -> None
     changed = text.replace("NORMALISER_EPS = 1e-15", "NORMALISER_EPS = 1e-14")
     assert changed != text
     source.write_text(changed)
-    after = key_in(checkout)
-    assert after != before
-    report = checkout / "vitbench" / "report" / "__init__.py"
-    report.write_text(report.read_text() + "\n# nothing that an artifact depends on\n")
-    assert key_in(checkout) == after
+    assert key_in(checkout) != before
+
+
+def test_imports_are_followed_wherever_and_however_they_are_written(tmp_path: Path) -> None:
+    sources = {
+        "__init__.py": "from vitbench.zoo.shared import thing\n",
+        "net.py": "import numpy\ndef build(spec):\n    import vitbench.zoo.first\n",
+        "first.py": "from vitbench.zoo import second, SIZE\nfrom vitbench.zoo.deep import third\n",
+        "second.py": "from .net import build\nfrom . import fourth\n",
+        "fourth.py": "not python\n",
+        "shared.py": "import vitbench.zoo.absent\n",
+        "deep/__init__.py": "",
+        "deep/third.py": "",
+        "other.py": "from vitbench.zoo.net import build\n",
+    }
+    for name, text in sources.items():
+        path = tmp_path / "zoo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    common = {"zoo/__init__.py", "zoo/shared.py"}
+    own = {f"zoo/{name}" for name in sources if name != "other.py"}
+    assert set(zoo_files(tmp_path, "net")) == own
+    assert set(zoo_files(tmp_path, None)) == common
+    elsewhere = tmp_path / "elsewhere.py"
+    elsewhere.write_text("from . import other\nfrom vitbench.zoo.deep.third import third\n")
+    assert set(zoo_files(tmp_path, None, [elsewhere])) == common | {"zoo/deep/third.py"}
 
 
 def test_a_changed_line_of_another_package_with_a_family_changes_the_key(checkout: Path) -> None:

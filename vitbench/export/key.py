@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vitbench.catalog.builders import BUILDERS
 from vitbench.catalog.specs import Workload
 from vitbench.export.manifest import MANIFEST_VERSION, hash_json
+from vitbench.export.sources import python_files, zoo_files
 
 # The first with Gelu as one operator: written out in eight, EfficientViT-L1 takes a fifth longer.
 OPSET = 20
 EXPORTER = "dynamo"
 PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "numpy")
-# What an artifact and its manifest are made by; nothing else in the package can change them.
-SOURCES = ("zoo", "export", "counting")
+# What an artifact and its manifest are made by, beside the network's own part of the zoo.
+SOURCES = ("export", "counting")
 
 
 def key_parts(
@@ -33,11 +35,15 @@ def key_parts(
         target_runtime, runtime_version: what the artifact is made for.
         formulation: attention kind to formulation; the default ones when None.
     """
+    package = Path(__file__).parents[1]
+    builder = workload.model.builder
+    third_party = _third_party(builder)
+    zoo = zoo_files(package, BUILDERS.get(builder), third_party.values())
     return {
         "manifest": MANIFEST_VERSION,
         "workload": workload.model_dump(mode="json"),
-        "sources": hash_sources(source_files(Path(__file__).parents[1], SOURCES)),
-        "family_sources": _hash_third_party(workload.model.builder),
+        "sources": hash_sources(python_files(package, SOURCES) | zoo),
+        "family_sources": hash_sources(third_party) if third_party else None,
         "exporter": {"name": EXPORTER, "opset": OPSET} | {name: version(name) for name in PACKAGES},
         "runtime": {"name": target_runtime, "version": runtime_version},
         "formulation": dict(formulation) if formulation else None,
@@ -49,15 +55,6 @@ def make_key(parts: Mapping[str, Any]) -> str:
     return hash_json(parts)
 
 
-def source_files(package: Path, folders: Iterable[str]) -> dict[str, Path]:
-    """Python files of some folders of a package, by their path inside it."""
-    return {
-        path.relative_to(package).as_posix(): path
-        for folder in folders
-        for path in (package / folder).rglob("*.py")
-    }
-
-
 def hash_sources(files: Mapping[str, Path]) -> str:
     """One hash over the names and contents of source files, whatever their order."""
     return hash_json(
@@ -65,15 +62,16 @@ def hash_sources(files: Mapping[str, Path]) -> str:
     )
 
 
-def _hash_third_party(builder: str) -> str | None:
-    """Hash of the package that adds a family, or None for a family of our own."""
+def _third_party(builder: str) -> dict[str, Path]:
+    """Files of the package that adds a family; none for a family of our own."""
+    if builder in BUILDERS:
+        return {}
     for point in entry_points(group="vitbench.families"):
         if point.name != builder:
             continue
         spec = find_spec(point.module.partition(".")[0])  # finding a top-level module imports nothing
-        if spec is None or spec.origin is None:
-            return point.value
-        origin = Path(spec.origin)
-        package = origin.parent if spec.submodule_search_locations else None
-        return hash_sources(source_files(package, [""]) if package else {origin.name: origin})
-    return None
+        if spec is not None and spec.submodule_search_locations:
+            return python_files(Path(spec.submodule_search_locations[0]), [""])
+        if spec is not None and spec.origin:
+            return {Path(spec.origin).name: Path(spec.origin)}
+    return {}

@@ -12,33 +12,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from vitbench.catalog.builders import BUILDERS
 from vitbench.catalog.specs import ModelSpec
 from vitbench.errors import UsageError
 from vitbench.zoo.formulation import Formulated
 
 Builder = Callable[[ModelSpec], nn.Module]
-
-# Builders by name: the module of this package whose function `build` it is.
-BUILDERS: dict[str, str] = {
-    "bsrn": "bsrn",
-    "cga": "cga",
-    "effvit": "effvit",
-    "effvit-sam": "effvit_sam",
-    "effvit-seg": "effvit_seg",
-    "effvit-sr": "effvit_sr",
-    "fastvit": "fastvit",
-    "metaformer": "metaformer",
-    "mobileone": "mobileone",
-    "py": "foreign",
-    "restormer": "restormer",
-    "sam-decoder": "sam_decoder",
-    "sam-vit": "sam_vit",
-    "segformer": "segformer",
-    "segnext": "segnext",
-    "swinir": "swinir",
-    "timm": "foreign",
-    "vapsr": "vapsr",
-}
 
 
 def builder_names() -> list[str]:
@@ -64,6 +43,8 @@ def create(spec: ModelSpec) -> nn.Module:
     Raises:
         UsageError: no builder of that name, or hyper-parameters that do not fit it.
     """
+    if spec.family == "onnx":
+        raise UsageError(f"{spec.name} is a graph, not a network", "measure or export it as it is")
     builder = find_builder(spec.builder)
     if builder is None:
         raise UsageError(
