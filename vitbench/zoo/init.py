@@ -10,17 +10,20 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vitbench.zoo.weights import derived_keys
+
 GAIN = 1.5
 
 
 def seed_weights(module: nn.Module, seed: int) -> None:
     """Fill every parameter and buffer of a network in train form, in place.
 
-    A value depends on the seed, its key and its shape, and on whether it closes a residual branch: not on
+    A value depends on the seed, its key and its shape, and on whether it closes a residual branch or makes queries: not on
     the process, the order of construction, or other keys. Weights with an input dimension are normal with
     variance 1.5 / fan-in; norm scales and running variances are uniform in 0.5..1.5; layer scales, and the
-    scale of the norm that closes a residual branch, in 0.1..0.3; everything else (biases, running means,
-    tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of batches: 0.
+    scale of the norm that closes a residual branch or makes queries, in 0.1..0.3; everything else (biases,
+    running means, tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of
+    batches: 0; so does what the network derives from its size.
 
     The figures keep every stage's map near 1 in magnitude, as training does: then outputs follow the
     input, and a softmax over products does not collapse to its largest entry.
@@ -29,23 +32,24 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     """
     if getattr(module, "own_weights", False):
         return
-    closing = _closing_scales(module)
+    small_scales, derived = _small_scales(module), derived_keys(module)
     for key, tensor in module.state_dict(keep_vars=True).items():
         if key.endswith("num_batches_tracked"):
             tensor.data.zero_()
-        elif tensor.is_floating_point():
-            small = key in closing or "layer_scale" in key
+        elif tensor.is_floating_point() and key not in derived:
+            small = key in small_scales or "layer_scale" in key
             tensor.data.copy_(torch.from_numpy(_values(key, tuple(tensor.shape), seed, small=small)))
 
 
-def _closing_scales(module: nn.Module) -> set[str]:
-    """Keys of the scale of the last BatchNorm in each branch that is added to its input.
+def _small_scales(module: nn.Module) -> set[str]:
+    """Keys of the scale of the last BatchNorm in each branch that is added to its input or makes queries.
 
-    Such a branch is a module whose attribute `residual` is true.
+    Such a branch is a module whose attribute `residual` or `query` is true. Large queries make a softmax
+    choose one key, and two nearly equal ones then change places by rounding.
     """
     keys = set()
     for name, part in module.named_modules():
-        if getattr(part, "residual", False):
+        if getattr(part, "residual", False) or getattr(part, "query", False):
             norms = [inner for inner, norm in part.named_modules() if isinstance(norm, _BatchNorm)]
             keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
     return keys

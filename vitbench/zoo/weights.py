@@ -16,11 +16,14 @@ from torch import nn
 from vitbench.errors import UsageError
 from vitbench.zoo.deploy import merge_branches
 
+WRAPPERS = ("state_dict", "params_ema", "params")
+
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Read the state dict of a PyTorch checkpoint without running any code in it.
 
-    A state dict that stands under the key `state_dict` is unwrapped.
+    A state dict that stands under the key `state_dict`, `params_ema` or `params` is unwrapped: the averaged
+    weights before the last ones, where a file has both.
 
     Raises:
         UsageError: the file cannot be read, is truncated, or holds no mapping of names to tensors.
@@ -46,8 +49,11 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         raise UsageError(
             f"weights file {path} is truncated or not a PyTorch checkpoint", "download or copy it again"
         ) from error
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    wrapped = [
+        key for key in WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
+    ]
+    if wrapped:
+        content = content[wrapped[0]]
     if (
         not isinstance(content, Mapping)
         or not content
@@ -55,7 +61,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     ):
         raise UsageError(
             f"weights file {path} holds no state dict",
-            "it must map names to tensors, at the top or under the key `state_dict`",
+            f"it must map names to tensors, at the top or under the key {', '.join(WRAPPERS)}",
         )
     return dict(content)
 
@@ -66,8 +72,9 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
     Values are tensors or arrays, cast to the parameter's type. `num_batches_tracked` may be absent: inference
     does not use it. A network that is a part of another one also takes the whole one's checkpoint: it reads
     the keys under its attribute `checkpoint_prefix`, and passes over those that begin with one of
-    `checkpoint_ignores`. A checkpoint of merged branches merges those of the network first. Nothing is
-    copied when anything does not fit.
+    `checkpoint_ignores`. What a network derives from its size (see `derived_keys`) is passed over as well,
+    whatever size the checkpoint's is for. A checkpoint of merged branches merges those of the network first.
+    Nothing is copied when anything does not fit.
 
     Raises:
         UsageError: keys that are missing, unexpected, or of another shape, each named on a line of its own;
@@ -76,8 +83,9 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
     given = _own_part(module, mapping)
     if _is_merged(module, given):
         merge_branches(module)
-    own = module.state_dict(keep_vars=True)
-    arrays = {key: _as_tensor(key, value) for key, value in given.items()}
+    derived = derived_keys(module)
+    own = {key: value for key, value in module.state_dict(keep_vars=True).items() if key not in derived}
+    arrays = {key: _as_tensor(key, value) for key, value in given.items() if key not in derived}
     missing = [key for key in own if key not in arrays and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in arrays if key not in own]
     misshapen = [
@@ -106,6 +114,19 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
     with torch.no_grad():
         for key, value in values.items():
             own[key].data.copy_(value)
+
+
+def derived_keys(module: nn.Module) -> set[str]:
+    """Keys of the state dict whose values a network computes from its size, and has when it is built.
+
+    They are the entries named in the attribute `derived` of the part that holds them.
+    """
+    named = {
+        f"{name}.{entry}" if name else entry
+        for name, part in module.named_modules()
+        for entry in getattr(part, "derived", ())
+    }
+    return named & module.state_dict().keys()
 
 
 def _own_part(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
