@@ -113,6 +113,8 @@ class DistillationBlock(nn.Module):
     The small design weighs the channels by `cw` and mixes them where the other has contrast attention.
     """
 
+    closing = "c5"
+
     def __init__(self, channels: int, size: Size, *, small: bool) -> None:
         super().__init__()
         half = channels // 2
@@ -148,7 +150,7 @@ class Tail(nn.Module):
 
     def __init__(self, channels: int, scale: int) -> None:
         super().__init__()
-        self.upsampleOneStep = nn.Sequential(  # noqa: N815, the checkpoints' name
+        self.upsampleOneStep = nn.Sequential(
             nn.Conv2d(channels, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
         )
 

@@ -13,14 +13,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vitbench.zoo.weights import derived_keys
 
 GAIN = 1.5
+SMALL = 0.2
 
 
 def seed_weights(module: nn.Module, seed: int) -> None:
     """Fill every parameter and buffer of a network in train form, in place.
 
-    A value depends on the seed, its key and its shape, and on whether it closes a residual branch or makes queries: not on
-    the process, the order of construction, or other keys. Weights with an input dimension are normal with
-    variance 1.5 / fan-in; norm scales and running variances are uniform in 0.5..1.5; layer scales, and the
+    A value depends on the seed, its key and its shape, and on whether it closes a residual branch or makes
+    queries: not on the process, the order of construction, or other keys. Weights with an input dimension
+    are normal with variance 1.5 / fan-in, and a fifth of that deviation in a layer that closes a residual
+    branch without a norm; norm scales and running variances are uniform in 0.5..1.5; layer scales, and the
     scale of the norm that closes a residual branch or makes queries, in 0.1..0.3; everything else (biases,
     running means, tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of
     batches: 0; so does what the network derives from its size.
@@ -44,11 +46,14 @@ def seed_weights(module: nn.Module, seed: int) -> None:
 def _small_scales(module: nn.Module) -> set[str]:
     """Keys of the scale of the last BatchNorm in each branch that is added to its input or makes queries.
 
-    Such a branch is a module whose attribute `residual` or `query` is true. Large queries make a softmax
+    Such a branch is a module whose attribute `residual` or `query` is true. A branch that no BatchNorm closes
+    has the weight of the layer that its module names in the attribute `closing`. Large queries make a softmax
     choose one key, and two nearly equal ones then change places by rounding.
     """
     keys = set()
     for name, part in module.named_modules():
+        if hasattr(part, "closing"):
+            keys.add(f"{name}.{part.closing}.weight")
         if getattr(part, "residual", False) or getattr(part, "query", False):
             norms = [inner for inner, norm in part.named_modules() if isinstance(norm, _BatchNorm)]
             keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
@@ -56,14 +61,15 @@ def _small_scales(module: nn.Module) -> set[str]:
 
 
 def _values(key: str, shape: tuple[int, ...], seed: int, *, small: bool) -> np.ndarray:
-    """Values for one key, float32; `small` scales are those of residual branches."""
+    """Values for one key, float32; `small` ones are those of residual branches."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
     leaf = key.rsplit(".", 1)[-1]
-    if small:
+    matrix = leaf == "weight" and len(shape) > 1
+    if small and not matrix:
         return generator.uniform(0.1, 0.3, shape).astype(np.float32)
-    if leaf == "running_var" or (leaf in ("weight", "gamma") and len(shape) < 2):
+    if leaf == "running_var" or (leaf in ("weight", "gamma") and not matrix):
         return generator.uniform(0.5, 1.5, shape).astype(np.float32)
     values = generator.standard_normal(shape, dtype=np.float32)
-    deviation = math.sqrt(GAIN / math.prod(shape[1:])) if leaf == "weight" else 0.1
+    deviation = math.sqrt(GAIN / math.prod(shape[1:])) * (SMALL if small else 1) if matrix else 0.1
     return values * np.float32(deviation)

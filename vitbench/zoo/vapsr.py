@@ -37,6 +37,8 @@ class LargeKernel(nn.Module):
 class PixelAttentionBlock(nn.Module):
     """Pixel attention in `inner` channels between two 1x1 convolutions; the norm stands behind the sum."""
 
+    closing = "proj_2"
+
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
         self.proj_1 = nn.Conv2d(channels, inner, 1)
