@@ -139,18 +139,33 @@ def _kinds(
     return default, asked["attention"] or default, default_way, asked["upsample"] or default_way
 
 
-def _part(family: FamilySpec, name: str, variant: str, part: str) -> str:
-    """The variant that is a part of another one."""
-    own = next((each for each in PARTS if variant.endswith(f"-{each}")), None)
-    if own is not None:
-        if own != part:
-            raise UsageError(
-                f"--part {part} contradicts the name '{name}'", "drop --part or the name's suffix"
-            )
-        return variant
+def parts_of(spec: ModelSpec) -> list[str]:
+    """Parts of a network that `--part` can name; of a part, those of its whole."""
+    family, _ = find_variant(spec.family, spec.variant)
+    own = _own_part(spec.variant)
+    whole = spec.variant.removesuffix(f"-{own}") if own else spec.variant
+    return sorted(_parts(family, whole)) if whole in family.variants else []
+
+
+def _own_part(variant: str) -> str | None:
+    return next((each for each in PARTS if variant.endswith(f"-{each}")), None)
+
+
+def _parts(family: FamilySpec, variant: str) -> dict[str, str]:
+    """The variants that are parts of one, by part."""
     there = {each: f"{variant}-{each}" for each in PARTS if f"{variant}-{each}" in family.variants}
     if "decoder" in there or family.variants[variant].task in ENCODER_TASKS:
         there["encoder"] = variant
+    return there
+
+
+def _part(family: FamilySpec, name: str, variant: str, part: str) -> str:
+    """The variant that is a part of another one."""
+    own = _own_part(variant)
+    if own is not None:
+        agree("--part", name, own, part)
+        return variant
+    there = _parts(family, variant)
     if part not in there:
         offered = f"its parts are {', '.join(sorted(there))}" if there else "it can only be had as a whole"
         raise UsageError(f"{name} has no part '{part}'", offered)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import Attention, Json
+from vitbench.cli.options import Attention, Json, Part, Upsample
+from vitbench.errors import ExitCode
 
-app = typer.Typer(help="List the models, or show one with its counts.")
+app = typer.Typer(help="List the models, or show them with their counts.")
 
 
 @app.callback(invoke_without_command=True)
@@ -19,11 +20,14 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    import sys
+
     from vitbench import catalog
-    from vitbench.report import facts
+    from vitbench.report import Screen
+    from vitbench.report.models import model_list
     from vitbench.report.output import emit
 
-    emit(facts.model_list(catalog.load_families(), as_json=as_json))
+    emit(model_list(catalog.load_families(), Screen.of(sys.stdout), as_json=as_json))
 
 
 @app.command("show")
@@ -33,16 +37,65 @@ def show(
         str | None, typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side.")
     ] = None,
     attention: Attention = None,
+    upsample: Upsample = None,
+    part: Part = None,
     as_json: Json = False,
 ) -> None:
     """Show a model: parameters, MACs, memory traffic, and the published figures beside them.
 
-    Example: vitbench models show effvit-b2 --resolution 256 --json
+    Examples:
+
+      vitbench models show effvit-b2 --resolution 256 --json
+
+      vitbench models show effvit-sam-l0 --part decoder
     """
-    from vitbench import catalog, pipeline
-    from vitbench.report import facts
+    import sys
+
+    from vitbench import catalog
+    from vitbench.describe import describe_model
+    from vitbench.report import Screen
+    from vitbench.report.models import model
     from vitbench.report.output import emit
 
     size = catalog.parse_resolution(resolution) if resolution else None
-    spec = catalog.resolve_model(name, resolution=size, attention=attention)
-    emit(facts.model(pipeline.describe_model(spec), as_json=as_json))
+    spec = catalog.resolve_model(name, resolution=size, attention=attention, upsample=upsample, part=part)
+    emit(model(describe_model(spec), Screen.of(sys.stdout), as_json=as_json))
+
+
+@app.command("table")
+def table(
+    family: Annotated[str | None, typer.Option("--family", help="Only this family.")] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on stdout.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when a count differs from the reference implementation.")
+    ] = False,
+) -> None:
+    """Count every model and show it beside its reference implementation and the published figures.
+
+    Every variant at its published resolution, and wherever the reference was counted. Takes minutes.
+
+    Examples:
+
+      vitbench models table --family segformer
+
+      vitbench models table --check --csv > counts.csv
+    """
+    import sys
+
+    from vitbench import describe
+    from vitbench.cli.progress import TerminalProgress
+    from vitbench.report import Screen, zoo
+    from vitbench.report.output import emit
+
+    form = zoo.chosen_format(as_json=as_json, as_csv=as_csv, as_markdown=as_markdown)
+    specs = describe.table_specs(family)
+    described = []
+    with TerminalProgress() as progress:
+        for number, spec in enumerate(specs, 1):
+            progress.stage(f"{number}/{len(specs)}", f"counting {spec.name}")
+            described.append(describe.describe_model(spec))
+    emit(zoo.render(described, form, Screen.of(sys.stdout)))
+    if check and any(map(describe.differs, described)):
+        raise typer.Exit(int(ExitCode.REGRESSION))
