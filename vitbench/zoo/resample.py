@@ -15,8 +15,9 @@ class Resize(Formulated):
     """Resize maps from one fixed size to another, half-pixel centres (`align_corners=False`).
 
     Formulations: `resize` is the framework's operator; `matmul` multiplies with one constant matrix for
-    each axis, which is the same linear function: runtimes are slow at cubic resizing. A map of another size
-    is scaled by the same whole factor, by the operator.
+    each axis, which is the same linear function. Runtimes are slow at cubic resizing, and at linear resizing
+    are not: there the products lose as soon as the maps are large. A map of another size is scaled by the
+    same whole factor, by the operator.
 
     Args:
         size: (height, width) of the maps that come in.
@@ -25,11 +26,11 @@ class Resize(Formulated):
     """
 
     formulations = ("resize", "matmul")
-    fast = "matmul"
 
     def __init__(self, size: Size, target: Size, mode: str) -> None:
         super().__init__()
         self.kind = mode
+        self.fast = "matmul" if mode == "bicubic" else "resize"
         self.size, self.target = tuple(size), tuple(target)
         self.register_buffer("rows", resize_matrix(size[0], target[0], mode), persistent=False)
         self.register_buffer(
