@@ -94,7 +94,7 @@ def test_a_spec_that_does_not_fit_is_refused(update: dict[str, Any], message: st
 @pytest.mark.parametrize(
     ("update", "problem"),
     [
-        ({"design": "x"}, "design: input should be 'b' or 'l'"),
+        ({"design": "x"}, "design: input should be 'b', 'l' or 'xl'"),
         ({"dim": "x"}, "dim: input should be a valid integer"),
         ({"dim": True}, "dim: input should be a valid integer"),
         ({"dim": 16.0}, "dim: input should be a valid integer"),
@@ -103,10 +103,11 @@ def test_a_spec_that_does_not_fit_is_refused(update: dict[str, Any], message: st
         ({"classes": 10**12}, "classes: input should be less than or equal to 1048576"),
         ({"head": [1024]}, "head: .* at least 2 items"),
         ({"head": [1024, 1280, 1]}, "head: .* at most 2 items"),
-        ({"width": [8, 16, 32, 64]}, "width: .* at least 5 items"),
+        ({"width": [8, 16, 32, 64]}, "width: design b has 5 stages, and here are 4"),
+        ({"design": "xl"}, "width: design xl has 6 stages, and here are 5; depth: "),
         ({"width": [8, 16, 0, 64, 128]}, r"width\.2: input should be greater than 0"),
         ({"width": 8}, "width: input should be a valid tuple"),
-        ({"depth": [1, 2, 2, 2, 2, 2]}, "depth: .* at most 5 items"),
+        ({"depth": [1, 2, 2, 2, 2, 2]}, "depth: design b has 5 stages, and here are 6"),
         ({"depth": [1, 2, 2, -1, 2]}, r"depth\.3: input should be greater than or equal to 0"),
         ({"heads": 3}, "heads: extra inputs are not permitted"),
         ({"dim": 0, "heads": 3}, "dim: .*; heads: "),

@@ -1,13 +1,12 @@
 """Super resolution with EfficientViT's blocks: a design of vitbench.
 
-The paper (arXiv 2205.14756, table 5) has a super-resolution network, but neither code nor configuration of it is
-public. This one follows what the paper says of its dense networks (a backbone with multi-scale linear
-attention, and a head that sums the stages' maps at one size) and is otherwise our own:
+The paper (arXiv 2205.14756, table 5) has a super-resolution network, but neither its code nor its
+configuration is public. This one follows what the paper says of its dense networks (a backbone with
+multi-scale linear attention, and a head that sums the stages' maps at one size) and is otherwise our own:
 
-* stages of strides 2, 4, 8, 16 with attention at 8 and 16: a B backbone, so little as a stem of stride 2
-  loses is carried by its channels;
-* a head that sums the maps of all stages at stride 2, with bicubic upsampling, and ends in a 3x3 convolution;
-* a pixel shuffle from stride 2 to the enlarged image, and the input, enlarged by bicubic resizing, added to it.
+* stages of strides 2, 4, 8 and 16, of the B design, with attention at 8 and 16;
+* a head that sums the maps of all stages at stride 2, resized bicubically, and ends in a 3x3 convolution;
+* a pixel shuffle from stride 2 to the enlarged image, to which the bicubically enlarged input is added.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ IMAGE_CHANNELS = 3
 
 
 class SuperResolutionHyper(Spec):
-    """Hyper-parameters: `width` and `depth` per stage, `dim` channels of a head, `scale` of the enlargement."""
+    """Hyper-parameters: `width` and `depth` per stage, `dim` channels of a head, `scale` of the result."""
 
     width: Annotated[tuple[Channels, ...], Field(min_length=STAGES, max_length=STAGES)]
     depth: Annotated[tuple[Blocks, ...], Field(min_length=STAGES, max_length=STAGES)]

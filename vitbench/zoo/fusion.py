@@ -34,7 +34,7 @@ class HeadHyper(Spec):
 
 
 class FusionHead(nn.Module):
-    """Maps of some stages, each by a 1x1 convolution to `width` channels and resized; their sum through blocks.
+    """Maps of some stages, each by a 1x1 convolution to `width` channels and resized; their sum; blocks.
 
     The convolution comes before the resizing, as in the original: the other order is the same function at
     a multiple of the cost.
