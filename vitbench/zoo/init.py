@@ -25,7 +25,8 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     branch without a norm; norm scales and running variances are uniform in 0.5..1.5; layer scales, and the
     scale of the norm that closes a residual branch or makes queries, in 0.1..0.3; everything else (biases,
     running means, tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of
-    batches: 0; so does what the network derives from its size.
+    batches: 0; so does what the network derives from its size. Where a branch multiplies its input by itself
+    (a module's attribute `quadratic`), layer scales are in 0.01..0.03: it would double its exponent by blocks.
 
     The figures keep every stage's map near 1 in magnitude, as training does: then outputs follow the
     input, and a softmax over products does not collapse to its largest entry.
@@ -35,12 +36,18 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     if getattr(module, "own_weights", False):
         return
     small_scales, derived = _small_scales(module), derived_keys(module)
+    quadratic = tuple(
+        f"{name}." for name, part in module.named_modules() if getattr(part, "quadratic", False)
+    )
     for key, tensor in module.state_dict(keep_vars=True).items():
         if key.endswith("num_batches_tracked"):
             tensor.data.zero_()
         elif tensor.is_floating_point() and key not in derived:
             small = key in small_scales or "layer_scale" in key
-            tensor.data.copy_(torch.from_numpy(_values(key, tuple(tensor.shape), seed, small=small)))
+            values = _values(key, tuple(tensor.shape), seed, small=small)
+            if "layer_scale" in key and key.startswith(quadratic):
+                values *= np.float32(0.1)
+            tensor.data.copy_(torch.from_numpy(values))
 
 
 def _small_scales(module: nn.Module) -> set[str]:

@@ -137,6 +137,8 @@ class Block(nn.Module):
     The norms stay in the inference form: what they read is also added to the result.
     """
 
+    quadratic = True
+
     def __init__(self, channels: int, expand: int) -> None:
         super().__init__()
         self.layer_scale_1 = nn.Parameter(torch.empty(channels))
