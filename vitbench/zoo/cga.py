@@ -252,12 +252,7 @@ class Classifier(nn.Module):
 def _stem(width: int) -> nn.Sequential:
     """Four convolutions of stride 2 with ReLU between: (N, 3, H, W) to (N, width, H / 16, W / 16)."""
     layers: list[nn.Module] = []
-    for cin, cout in (
-        (3, width // 8),
-        (width // 8, width // 4),
-        (width // 4, width // 2),
-        (width // 2, width),
-    ):
+    for cin, cout in pairwise((3, width // 8, width // 4, width // 2, width)):
         layers += [NormedConv(cin, cout, 3, 2), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
