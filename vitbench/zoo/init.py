@@ -28,6 +28,8 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     batches: 0; so does what the network derives from its size. Where a branch multiplies its input by itself
     (a module's attribute `quadratic`), layer scales are in 0.01..0.03: it would double its exponent by blocks.
 
+    Norm scales of parallel branches are smaller, so that their sum is of the magnitude of one of them.
+
     The figures keep every stage's map near 1 in magnitude, as training does: then outputs follow the
     input, and a softmax over products does not collapse to its largest entry.
 
@@ -35,7 +37,7 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     """
     if getattr(module, "own_weights", False):
         return
-    small_scales, derived = _small_scales(module), derived_keys(module)
+    small_scales, shares, derived = _small_scales(module), _shares(module), derived_keys(module)
     quadratic = tuple(
         f"{name}." for name, part in module.named_modules() if getattr(part, "quadratic", False)
     )
@@ -47,6 +49,7 @@ def seed_weights(module: nn.Module, seed: int) -> None:
             values = _values(key, tuple(tensor.shape), seed, small=small)
             if "layer_scale" in key and key.startswith(quadratic):
                 values *= np.float32(0.1)
+            values *= np.float32(shares.get(key, 1.0))
             tensor.data.copy_(torch.from_numpy(values))
 
 
@@ -65,6 +68,20 @@ def _small_scales(module: nn.Module) -> set[str]:
             norms = [inner for inner, norm in part.named_modules() if isinstance(norm, _BatchNorm)]
             keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
     return keys
+
+
+def _shares(module: nn.Module) -> dict[str, float]:
+    """What the scale of a BatchNorm is multiplied with where parallel branches are summed, by key.
+
+    It is the attribute `share` of the module that sums them.
+    """
+    return {
+        f"{name}.{inner}.weight": part.share
+        for name, part in module.named_modules()
+        if hasattr(part, "share")
+        for inner, norm in part.named_modules()
+        if isinstance(norm, _BatchNorm)
+    }
 
 
 def _values(key: str, shape: tuple[int, ...], seed: int, *, small: bool) -> np.ndarray:

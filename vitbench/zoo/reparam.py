@@ -6,6 +6,7 @@ checkpoints, before and after merging. Kernels are summed in float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -127,6 +128,8 @@ class MobileOneBlock(nn.Module):
         self.reparam_conv: nn.Conv2d | None = None
         self.se = SqueezeExcite(cout) if excite else None
         self.act = None if act is None else act()
+        # Seeded weights keep the magnitude: of the sum, and half of what it would be behind a gate of about 1/2.
+        self.share = math.sqrt((2 if excite else 1) / len(self.summands()))
 
     def summands(self) -> list[nn.Module]:
         """The parallel branches; none once they are merged."""
@@ -182,6 +185,7 @@ class LargeKernelConv(nn.Module):
         self.lkb_origin: ConvNorm | None = ConvNorm(cin, cout, kernel, stride, groups=groups)
         self.small_conv: ConvNorm | None = ConvNorm(cin, cout, small_kernel, stride, groups=groups)
         self.lkb_reparam: nn.Conv2d | None = None
+        self.share = math.sqrt(1 / 2)
 
     def summands(self) -> list[nn.Module]:
         """The parallel branches; none once they are merged."""
