@@ -86,7 +86,7 @@ def table(
 
     from vitbench import describe
     from vitbench.cli.progress import TerminalProgress
-    from vitbench.report import Screen, zoo
+    from vitbench.report import zoo
     from vitbench.report.output import emit
 
     form = zoo.chosen_format(as_json=as_json, as_csv=as_csv, as_markdown=as_markdown)
@@ -96,6 +96,6 @@ def table(
         for number, spec in enumerate(specs, 1):
             progress.stage(f"{number}/{len(specs)}", f"counting {spec.name}")
             described.append(describe.describe_model(spec))
-    emit(zoo.render(described, form, Screen.of(sys.stdout)))
+    emit(zoo.render(described, form, zoo.screen_of(sys.stdout)))
     if check and any(map(describe.differs, described)):
         raise typer.Exit(int(ExitCode.REGRESSION))

@@ -217,9 +217,8 @@ def _with_lines_below(
     laid = [lines[0]]
     for line, row in zip(lines[1:], rows, strict=True):
         laid.append(line)
-        for name in below:
-            text = f"on {row[name]}" if row[name] else ""
-            laid += [" " * INDENT + part for part in wrap(clean(text), screen.width - INDENT)]
+        text = "; ".join(row[name] for name in below if row[name])
+        laid += [" " * INDENT + part for part in wrap(clean(text), screen.width - INDENT)]
     return "\n".join(laid) + "\n"
 
 

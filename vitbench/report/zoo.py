@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TextIO
 
 from vitbench.catalog import format_resolution
 from vitbench.errors import UsageError
@@ -44,15 +46,16 @@ def reference_word(data: Described) -> str:
 
 
 def _published(value: str, difference: str, unit: str) -> Callable[[Described], str]:
-    """The distinct published values that are of this network at this resolution, with our difference."""
+    """What was published of this network at this resolution, and our difference; a range of several."""
 
     def cell(data: Described) -> str:
-        told = {
-            f"{figure[value]:g}{unit} ({percent(figure[difference])})": None
-            for figure in data["published"]
-            if figure[difference] is not None
-        }
-        return "; ".join(told) or MISSING
+        figures = [figure for figure in data["published"] if figure[difference] is not None]
+        told = sorted({(figure[value], percent(figure[difference])) for figure in figures})
+        if not told:
+            return MISSING
+        values, differences = zip(*(told[0], told[-1]), strict=True)
+        shown = [f"{each:g}{unit}" for each in dict.fromkeys(values)]
+        return f"{' to '.join(shown)} ({' to '.join(dict.fromkeys(differences))})"
 
     return cell
 
@@ -68,6 +71,13 @@ COLUMNS = (
     Column("published params (ours)", _published("params_m", "params_difference", "M"), drop=4, right=False),
     Column("published MACs (ours)", _published("macs_g", "macs_difference", "G"), drop=3, right=False),
 )
+
+
+def screen_of(stream: TextIO) -> Screen:
+    """The screen behind a stream; a file or a pipe is as wide as it takes, unless COLUMNS says otherwise."""
+    found = Screen.of(stream)
+    piped = not stream.isatty() and not os.environ.get("COLUMNS")
+    return replace(found, width=sys.maxsize) if piped else found
 
 
 def chosen_format(*, as_json: bool, as_csv: bool, as_markdown: bool) -> str:
