@@ -26,7 +26,7 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     scale of the norm that closes a residual branch or makes queries, in 0.1..0.3; everything else (biases,
     running means, tables) is normal with deviation 0.1. Integer buffers stay as built, but for the count of
     batches: 0; so does what the network derives from its size. Where a branch multiplies its input by itself
-    (a module's attribute `quadratic`), layer scales are in 0.01..0.03: it would double its exponent by blocks.
+    (a module's attribute `quadratic`), layer scales are in 0.01..0.03: blocks would double its exponent.
 
     Norm scales of parallel branches are smaller, so that their sum is of the magnitude of one of them.
 

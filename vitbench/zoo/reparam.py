@@ -128,7 +128,7 @@ class MobileOneBlock(nn.Module):
         self.reparam_conv: nn.Conv2d | None = None
         self.se = SqueezeExcite(cout) if excite else None
         self.act = None if act is None else act()
-        # Seeded weights keep the magnitude: of the sum, and half of what it would be behind a gate of about 1/2.
+        # Seeded weights keep the magnitude of the sum, and make up in part for a gate of about 1/2.
         self.share = math.sqrt((2 if excite else 1) / len(self.summands()))
 
     def summands(self) -> list[nn.Module]:
