@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from vitbench import catalog
@@ -109,38 +108,17 @@ def _from_elsewhere(spec: ModelSpec) -> dict[str, Any]:
 def _counts(spec: ModelSpec, *, reparam: bool) -> dict[str, Any]:
     from vitbench import counting
 
-    if spec.family == "onnx":
-        return _graph_counts(spec)
     counts = counting.count_model(spec)
-    forms = counting.count_forms(spec, reparam=reparam)
+    forms = None if spec.family == "onnx" else counting.count_forms(spec, reparam=reparam)
     return {
         "formulation": counts.formulation,
         "params": counts.params,
         "params_deploy": counts.params_deploy,
-        "params_reparam": forms.params_reparam,
+        "params_reparam": forms.params_reparam if forms else None,
         "macs": counts.macs,
         "macs_attention": counts.macs_attention,
-        "macs_deploy": forms.macs_deploy,
+        "macs_deploy": forms.macs_deploy if forms else counts.macs,
         "macs_artifact": counts.macs_artifact,
-        "bytes_read": counts.bytes_read,
-        "bytes_written": counts.bytes_written,
-    }
-
-
-def _graph_counts(spec: ModelSpec) -> dict[str, Any]:
-    """Counts of a graph, which has one form; of its whole batch."""
-    from vitbench import counting
-
-    counts = counting.count_onnx(Path(spec.hyper["path"]))
-    return {
-        "formulation": {},
-        "params": counts.params,
-        "params_deploy": counts.params,
-        "params_reparam": None,
-        "macs": counts.macs,
-        "macs_attention": counts.macs_attention,
-        "macs_deploy": counts.macs,
-        "macs_artifact": counts.macs,
         "bytes_read": counts.bytes_read,
         "bytes_written": counts.bytes_written,
     }
