@@ -200,8 +200,8 @@ class ClassifierHead(Chain):
         )
 
 
-class Classifier(nn.Module):
-    """Backbone and classification head: (N, 3, H, W) to (N, classes) logits."""
+class Headed(nn.Module):
+    """Base of a backbone with a head that makes logits of its maps."""
 
     output_names = ("logits",)
 
@@ -209,6 +209,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+
+
+class Classifier(Headed):
+    """Backbone and classification head: (N, 3, H, W) to (N, classes) logits."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.backbone(x))

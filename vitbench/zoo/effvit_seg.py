@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vitbench.catalog.specs import ModelSpec
-from vitbench.zoo.effvit import Backbone, Hyper, build_backbone
+from vitbench.zoo.effvit import Headed, Hyper, build_backbone
 from vitbench.zoo.fusion import FusionHead, HeadHyper, stage_sizes
 from vitbench.zoo.hyper import Channels, read_hyper
 
@@ -20,15 +20,8 @@ class SegHyper(Hyper):
     classes: Channels
 
 
-class Segmenter(nn.Module):
+class Segmenter(Headed):
     """Backbone and head on its last three stages: (N, 3, H, W) to (N, classes, H / 8, W / 8) logits."""
-
-    output_names = ("logits",)
-
-    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.backbone.maps(x))

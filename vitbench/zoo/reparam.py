@@ -93,20 +93,20 @@ class SqueezeExcite(nn.Module):
 class MobileOneBlock(nn.Module):
     """Sum of parallel branches, then squeeze-and-excitation and an activation where asked for.
 
-    The branches are `branches` convolutions with BatchNorm; one of 1x1 with BatchNorm where the kernel is
+    The branches are `branches` convolutions with BatchNorm; one of 1x1 with BatchNorm where their `size` is
     larger and `scale` is true; a bare BatchNorm where the input has the shape of the output. Merged they are
     one convolution with bias, `reparam_conv`.
 
     Args:
-        excite: with squeeze-and-excitation.
         act: builds the activation; None for none.
+        excite: with squeeze-and-excitation.
     """
 
     def __init__(
         self,
         cin: int,
         cout: int,
-        kernel: int = 1,
+        size: int = 1,
         stride: int = 1,
         *,
         groups: int = 1,
@@ -116,14 +116,14 @@ class MobileOneBlock(nn.Module):
         act: Activation = None,
     ) -> None:
         super().__init__()
-        self.size, self.stride, self.groups = kernel, stride, groups
+        self.size, self.stride, self.groups = size, stride, groups
         same = cin == cout and stride == 1
         self.rbr_skip: nn.BatchNorm2d | None = nn.BatchNorm2d(cout) if same else None
         self.rbr_conv: nn.ModuleList | None = nn.ModuleList(
-            ConvNorm(cin, cout, kernel, stride, groups=groups) for _ in range(branches)
+            ConvNorm(cin, cout, size, stride, groups=groups) for _ in range(branches)
         )
         self.rbr_scale: ConvNorm | None = (
-            ConvNorm(cin, cout, 1, stride, groups=groups) if scale and kernel > 1 else None
+            ConvNorm(cin, cout, 1, stride, groups=groups) if scale and size > 1 else None
         )
         self.reparam_conv: nn.Conv2d | None = None
         self.se = SqueezeExcite(cout) if excite else None
