@@ -9,14 +9,20 @@ from vitbench.errors import UsageError
     [
         ("effvit-b2", ModelName("effvit", "b2")),
         ("effvit-b1-cityscapes", ModelName("effvit", "b1-cityscapes")),
-        ("effvit-b2+softmax", ModelName("effvit", "b2", attention="softmax")),
+        ("effvit-b2+softmax", ModelName("effvit", "b2", kinds=("softmax",))),
         ("fastvit-sa12@train", ModelName("fastvit", "sa12", form="train")),
         ("effvit-l0-backbone", ModelName("effvit", "l0-backbone")),
+        ("restormer", ModelName("restormer")),
+        ("restormer@train:160x240", ModelName("restormer", form="train", resolution=(160, 240))),
+        (
+            "effvit-b1-cityscapes+softmax+bilinear",
+            ModelName("effvit", "b1-cityscapes", ("softmax", "bilinear")),
+        ),
         ("effvit-b1:512x1024", ModelName("effvit", "b1", resolution=(512, 1024))),
         ("effvit-b1:512", ModelName("effvit", "b1", resolution=(512, 512))),
         (
             " EffViT-B1+sra-softmax@train:64x32 ",
-            ModelName("effvit", "b1", attention="sra-softmax", form="train", resolution=(64, 32)),
+            ModelName("effvit", "b1", kinds=("sra-softmax",), form="train", resolution=(64, 32)),
         ),
     ],
 )
@@ -25,7 +31,18 @@ def test_grammar(text: str, expected: ModelName) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "effvit", "effvit-", "-b2", "effvit-b2+", "effvit-b2@", "effvit b2", "a/../b-c"]
+    "text",
+    [
+        "",
+        "effvit-",
+        "-b2",
+        "effvit-b2+",
+        "effvit-b2++softmax",
+        "restormer-+x",
+        "effvit-b2@",
+        "effvit b2",
+        "a/../b-c",
+    ],
 )
 def test_what_is_no_name_is_refused_with_the_grammar(text: str) -> None:
     with pytest.raises(UsageError, match="is not a model name") as caught:

@@ -97,7 +97,7 @@ def test_csv_starts_no_formula(hostile: str) -> None:
 
 def test_csv_of_nothing_is_its_header() -> None:
     (header,) = render([], "csv").splitlines()
-    assert header.startswith("model,attention,form,resolution,")
+    assert header.startswith("model,attention,upsample,form,resolution,")
 
 
 def test_json_has_every_row_as_an_object() -> None:

@@ -12,7 +12,7 @@ from vitbench import catalog
 from vitbench.cli.progress import TerminalProgress
 from vitbench.errors import ToolError
 from vitbench.records.store import Store
-from vitbench.report import facts
+from vitbench.report import Screen, facts, models
 from vitbench.report.collect import collect
 from vitbench.report.columns import columns
 from vitbench.report.select import filters
@@ -30,7 +30,10 @@ def test_titles_of_models_and_targets() -> None:
         name: spec.model_copy(update={"title": RED}) for name, spec in catalog.load_families().items()
     }
     targets = {name: spec.model_copy(update={"title": RED}) for name, spec in catalog.load_targets().items()}
-    for text in (facts.model_list(families, as_json=False), facts.target_list(targets, as_json=False)):
+    for text in (
+        models.model_list(families, Screen(), as_json=False),
+        facts.target_list(targets, as_json=False),
+    ):
         assert SEEN in text
         assert "\x1b" not in text
 

@@ -49,7 +49,7 @@ def resolve_py(name: str, rest: str, resolution: Resolution | None) -> ModelSpec
 
 
 def call_function(hyper: Mapping[str, Any]) -> Any:
-    """Run a Python file, once for each content, and return what its function returns.
+    """Run a Python file, once for each content, and return what its function returns with the seed 0.
 
     It runs as this program does: with all rights of the user. What it prints goes to standard error. The
     folder of the file is searched for what it imports, after everything else.
@@ -72,7 +72,12 @@ def call_function(hyper: Mapping[str, Any]) -> Any:
         if not callable(build):
             names = [each for each, value in vars(module).items() if callable(value)]
             raise unknown(f"function of {path}", function, names, f"grep '^def' {path.name}")
-        return _guarded(path, build)
+        import torch
+
+        # What it draws is the same each time, and what others draw is not disturbed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return _guarded(path, build)
 
 
 def _run_file(path: Path, data: bytes) -> Any:

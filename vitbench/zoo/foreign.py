@@ -76,8 +76,7 @@ def _users(spec: ModelSpec) -> nn.Module:
     """What the user's function returns, built in memory as the user wrote it, on the meta device if asked."""
     wanted = torch.get_default_device()
     # Of its own even inside of `torch.device("meta")`: the file may read weights or compute tables.
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.device("cpu"):
         module = call_function(spec.hyper)
     if not isinstance(module, nn.Module):
         raise UsageError(
