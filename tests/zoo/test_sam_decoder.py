@@ -16,11 +16,11 @@ from tests.support.models import relative_difference
 from tests.support.references import DATA, checkpoint_entries, sampled
 from vitbench import catalog, zoo
 from vitbench.catalog import ModelSpec
-from vitbench.catalog.specs import InputSpec
+from vitbench.catalog.specs import Form, InputSpec
 from vitbench.counting import count_model, count_module, count_onnx
 from vitbench.errors import UsageError
 from vitbench.export.onnx import export_onnx
-from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.deploy import in_form, to_deploy
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict
 
@@ -95,17 +95,20 @@ def test_the_inference_form_computes_the_same_in_float64(seeded: nn.Module) -> N
         assert relative_difference(one, other) < 1e-12
 
 
-def test_exported_graph_computes_the_same_and_has_the_same_counts(seeded: nn.Module, tmp_path: Path) -> None:
-    deployed = to_deploy(seeded)
+@pytest.mark.parametrize("form", ["train", "deploy"])
+def test_exported_graph_computes_the_same_and_has_the_same_counts(
+    seeded: nn.Module, form: Form, tmp_path: Path
+) -> None:
+    running = in_form(seeded, form)
     inputs = tuple(
         InputSpec(name=each.name, shape=(1, *each.shape), values=each.values) for each in spec_of().inputs
     )
     path = tmp_path / "model.onnx"
-    export_onnx(deployed, inputs, path)
+    export_onnx(running, inputs, path)
     found = open_model(path).run(None, {"image_embeddings": embedding().numpy(), "boxes": BOX.numpy()})
     for values, output in zip(found, seeded(embedding(), BOX), strict=True):
         assert relative_difference(torch.from_numpy(values), output) < 1e-5
-    counts, graph = count_module(deployed, inputs), count_onnx(onnx.load(path))
+    counts, graph = count_module(running, inputs, folded=True), count_onnx(onnx.load(path))
     assert (graph.macs, graph.macs_attention) == (counts.macs, counts.macs_attention)
     assert graph.bytes_read == pytest.approx(counts.bytes_read, rel=0.05)
     assert graph.bytes_written == pytest.approx(counts.bytes_written, rel=0.05)
@@ -136,7 +139,6 @@ def test_epsilons_of_tokens_and_of_maps(name: str, eps: float) -> None:
         ({"resolution": (512, 512)}, "pixels of 1024x1024 and nothing else"),
         ({"attention": "softmax"}, "differs from the decoder in nothing"),
         ({"upsample": "bilinear"}, "differs from the decoder in nothing"),
-        ({"form": "train"}, "no other form than deploy"),
         ({"task": "sam"}, "no task 'sam'"),
         ({"hyper": {"norm_eps": 0}}, "norm_eps: input should be greater than 0"),
         ({"hyper": {}}, "norm_eps: field required"),

@@ -257,7 +257,7 @@ def build(spec: ModelSpec) -> nn.Module:
 
     Raises:
         UsageError: a hyper-parameter is missing, unknown or out of its range, the task is another, the
-            resolution is not 1024 x 1024, or a form, attention or way of upsampling is asked for.
+            resolution is not 1024 x 1024, or an attention or way of upsampling is asked for.
     """
     hyper = read_hyper(spec, {"decoder": Hyper})
     if spec.resolution != (IMAGE_SIDE, IMAGE_SIDE):
@@ -267,7 +267,4 @@ def build(spec: ModelSpec) -> nn.Module:
         )
     if spec.attention != spec.default_attention or spec.upsample != spec.default_upsample:
         raise UsageError(f"{spec.name} differs from the decoder in nothing", "leave out what follows the '+'")
-    if spec.form != "deploy":
-        # Places of the pixels are encoded in each run there, by a product that an exporter folds away.
-        raise UsageError(f"{spec.name}: SAM's decoder has no other form than deploy", "leave out the '@'")
     return Decoder(hyper.norm_eps, multimask=hyper.multimask)
