@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,79 +13,10 @@ from onnx import TensorProto
 from onnx.inliner import inline_local_functions
 
 from vitbench.counting.errors import UnsupportedOperators
+from vitbench.counting.graph_operators import CONVOLUTIONS, KNOWN, PRODUCTS, VIEWS
 from vitbench.errors import UsageError
 
 Shape = tuple[int, ...]
-
-# Their output is the same memory under another shape or name.
-VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
-# What comes out of these is still the parameter that went in.
-REARRANGE = VIEWS | {"Cast", "CastLike", "Expand"}
-PRODUCTS = frozenset({"Einsum", "Gemm", "MatMul"})
-ZERO = REARRANGE | {
-    "Abs",
-    "Add",
-    "And",
-    "AveragePool",
-    "BatchNormalization",
-    "Clip",
-    "Concat",
-    "Constant",
-    "ConstantOfShape",
-    "Cos",
-    "DepthToSpace",
-    "Div",
-    "Elu",
-    "Equal",
-    "Erf",
-    "Exp",
-    "Gather",
-    "Gelu",
-    "GlobalAveragePool",
-    "Greater",
-    "GreaterOrEqual",
-    "GroupNormalization",
-    "HardSigmoid",
-    "HardSwish",
-    "InstanceNormalization",
-    "IsNaN",
-    "LayerNormalization",
-    "LeakyRelu",
-    "Less",
-    "LessOrEqual",
-    "Log",
-    "LpNormalization",
-    "Max",
-    "MaxPool",
-    "Min",
-    "Mul",
-    "Neg",
-    "Not",
-    "Or",
-    "PRelu",
-    "Pad",
-    "Pow",
-    "Range",
-    "Reciprocal",
-    "ReduceL2",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceSum",
-    "Relu",
-    "Resize",
-    "Shape",
-    "Sigmoid",
-    "Sin",
-    "Size",
-    "Softmax",
-    "SpaceToDepth",
-    "Sqrt",
-    "Sub",
-    "Sum",
-    "Tanh",
-    "Tile",
-    "Where",
-}
 
 
 @dataclass(frozen=True)
@@ -102,28 +33,37 @@ class OnnxCounts:
 def count_onnx(model: onnx.ModelProto | str | Path) -> OnnxCounts:
     """Count one inference of an ONNX graph with static shapes.
 
-    A matmul is attention when neither operand is an initializer, a constant, or one of them rearranged.
+    A matmul is attention when neither operand is an initializer or a constant, or computed from those alone.
+    What depends on them alone is computed before the first inference, and not counted. A view moves
+    nothing, the choice of one element of an axis is one, and a bias belongs to its product.
 
     Raises:
         UnsupportedOperators: a node without a known cost.
         UsageError: the file is not an ONNX model, or a tensor has no static shape.
     """
     graph = _with_shapes(_read(model)).graph
-    unknown = [_name(node) for node in graph.node if _name(node) not in ZERO | PRODUCTS | CONVOLUTIONS.keys()]
+    unknown = [_name(node) for node in graph.node if _name(node) not in KNOWN]
     if unknown:
         raise UnsupportedOperators(unknown, f"graph '{graph.name}'")
     types = _tensor_types(graph)
-    parameters = _parameters(graph)
+    constants = _constants(graph)
+    biases = _biases(graph, types, constants)
     macs = attention = read = written = 0
-    for node in graph.node:
+    for node in graph.node:  # in topological order, by the standard
         inputs = [name for name in node.input if name]
         outputs = [name for name in node.output if name]
-        if node.op_type not in VIEWS and node.op_type != "Constant":
+        if constants.issuperset(outputs):
+            continue
+        if _is_view(node, types):
+            types.share(outputs, inputs[0])
+        elif node.output[0] in biases:
+            read += types.bytes(biases[node.output[0]])
+        else:
             read += sum(types.bytes(name) for name in dict.fromkeys(inputs))
             written += sum(types.bytes(name) for name in outputs)
         cost = _macs(node, types)
         macs += cost
-        if node.op_type in PRODUCTS and not parameters.intersection(inputs[:2]):
+        if node.op_type in PRODUCTS and not constants.intersection(inputs[:2]):
             attention += cost
     return OnnxCounts(macs, attention, read, written, _count_parameters(graph))
 
@@ -152,10 +92,11 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class _Types:
-    """Static shapes and element types of the tensors of a graph."""
+    """Static shapes and element types of the tensors of a graph; `stored` has the bytes behind views."""
 
     shapes: dict[str, Shape]
     element_types: dict[str, int]
+    stored: dict[str, int] = field(default_factory=dict)
 
     def shape(self, name: str) -> Shape:
         if name not in self.shapes:
@@ -169,7 +110,13 @@ class _Types:
         if not self.shape(name) or self.element_types.get(name) == TensorProto.INT64:
             return 0
         bits = _bits(self.element_types.get(name, TensorProto.FLOAT))
-        return math.prod(self.shape(name)) * bits // 8
+        size = math.prod(self.shape(name)) * bits // 8
+        return min(size, self.stored.get(name, size))
+
+    def share(self, views: list[str], of: str) -> None:
+        """Note that some tensors are views of another: an expanded one holds less than its shape says."""
+        for name in views:
+            self.stored[name] = self.bytes(of)
 
 
 def _bits(element_type: int) -> int:
@@ -221,13 +168,36 @@ def _constant(node: onnx.NodeProto) -> np.ndarray:
     return onnx.numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
 
-def _parameters(graph: onnx.GraphProto) -> set[str]:
-    """Names of all tensors that are parameters or constants, rearranged or not."""
+def _constants(graph: onnx.GraphProto) -> set[str]:
+    """Names of all tensors that are parameters or constants, or computed from those alone."""
     names = {initializer.name for initializer in graph.initializer}
-    for node in graph.node:  # in topological order, by the standard
-        if node.op_type == "Constant" or (node.op_type in REARRANGE and node.input[0] in names):
-            names.update(node.output)
+    for node in graph.node:
+        # The shape of an activation is known as well.
+        if node.op_type in ("Shape", "Size") or all(name in names for name in node.input if name):
+            names.update(name for name in node.output if name)
     return names
+
+
+def _biases(graph: onnx.GraphProto, types: _Types, constants: set[str]) -> dict[str, str]:
+    """Vectors of parameters that are added to a product which nothing else uses, by the sum's name."""
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(tensor.name for tensor in graph.output)
+    products = {node.output[0] for node in graph.node if node.op_type == "MatMul"}
+    found = {}
+    for node in graph.node:
+        if node.op_type != "Add":
+            continue
+        for product, bias in (tuple(node.input), tuple(reversed(node.input))):
+            shape = types.shape(bias)
+            vector = bool(shape) and math.prod(shape) == shape[-1]
+            if product in products and uses[product] == 1 and bias in constants and vector:
+                found[node.output[0]] = bias
+    return found
+
+
+def _is_view(node: onnx.NodeProto, types: _Types) -> bool:
+    """Whether the output is elements of the first input, in another order or shape."""
+    return node.op_type in VIEWS or (node.op_type == "Gather" and types.shape(node.input[1]) == ())
 
 
 def _count_parameters(graph: onnx.GraphProto) -> int:
@@ -244,7 +214,7 @@ def _name(node: onnx.NodeProto) -> str:
 def _macs(node: onnx.NodeProto, types: _Types) -> int:
     """MACs of one node."""
     if node.op_type in CONVOLUTIONS:
-        return CONVOLUTIONS[node.op_type](node, types)
+        return _convolution(node, types)
     if node.op_type == "MatMul":
         return math.prod(types.shape(node.output[0])) * types.shape(node.input[0])[-1]
     if node.op_type == "Gemm":
@@ -255,20 +225,10 @@ def _macs(node: onnx.NodeProto, types: _Types) -> int:
     return 0
 
 
-def _conv(node: onnx.NodeProto, types: _Types) -> int:
-    """Each output element meets one filter of (cin / groups) x kernel."""
-    return math.prod(types.shape(node.output[0])) * math.prod(types.shape(node.input[1])[1:])
-
-
-def _conv_transpose(node: onnx.NodeProto, types: _Types) -> int:
-    """Each input element is spread by one filter of (cout / groups) x kernel."""
-    return math.prod(types.shape(node.input[0])) * math.prod(types.shape(node.input[1])[1:])
-
-
-CONVOLUTIONS: dict[str, Callable[[onnx.NodeProto, _Types], int]] = {
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-}
+def _convolution(node: onnx.NodeProto, types: _Types) -> int:
+    """Each output element, of a transposed one each input element, meets one filter."""
+    moved = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
+    return math.prod(types.shape(moved)) * math.prod(types.shape(node.input[1])[1:])
 
 
 def _einsum(node: onnx.NodeProto, types: _Types) -> int:

@@ -57,7 +57,7 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
     deployed = to_deploy(reference)
     running = deployed if spec.form == "deploy" else in_form(reference, spec.form)
     textbook = _count(reference, spec, batch)
-    artifact = _count(running, spec, batch)
+    artifact = _count(running, spec, batch, folded=True)
     return ModelCounts(
         params=textbook.params,
         params_deploy=sum(parameter.numel() for parameter in deployed.parameters()),
@@ -87,7 +87,7 @@ def _count_graph(spec: ModelSpec) -> ModelCounts:
     )
 
 
-def _count(module: nn.Module, spec: ModelSpec, batch: int) -> ModuleCounts:
+def _count(module: nn.Module, spec: ModelSpec, batch: int, *, folded: bool = False) -> ModuleCounts:
     """Count, with sizes beyond 64 bits as a plain refusal."""
     inputs = spec.batched_inputs(batch)
     height, width = spec.resolution
@@ -100,7 +100,7 @@ def _count(module: nn.Module, spec: ModelSpec, batch: int) -> ModuleCounts:
     if input_bytes > ADDRESSABLE_BYTES:
         raise too_large
     try:
-        return count_module(module, inputs)
+        return count_module(module, inputs, folded=folded)
     except RuntimeError as error:
         if "overflow" in str(error):
             raise too_large from error

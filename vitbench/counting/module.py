@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from vitbench.catalog.specs import Inputs, InputSpec, as_inputs
 from vitbench.counting.errors import UnsupportedOperators
-from vitbench.counting.operators import MACS, ZERO
+from vitbench.counting.operators import CONSTANTS, MACS, REARRANGED, RESULT_FIRST, TRAFFIC, ZERO
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,20 @@ class ModuleCounts:
     layers: tuple[LayerCount, ...]
 
 
-def count_module(module: nn.Module, inputs: Inputs) -> ModuleCounts:
+def count_module(module: nn.Module, inputs: Inputs, *, folded: bool = False) -> ModuleCounts:
     """Count one inference of a module.
 
     No arithmetic is done and no memory taken, wherever the module's parameters are. MACs are those of
-    convolution, linear and matmul; a matmul is attention when neither operand is a parameter or buffer
-    (or a view of one). Bytes are every tensor that an operator reads or writes, as if there were no cache.
+    convolution, linear and matmul; a matmul is attention when neither operand is a parameter or buffer, or
+    one in another shape or order. Bytes are every tensor that an operator reads or writes, as if there were
+    no cache; putting elements in another order moves nothing, and a bias belongs to its product. Scalars and
+    64-bit integers (indices, sizes) are part of the operator that takes them.
 
     Args:
         module: a network.
         inputs: what it takes, in order, with the batch in the shapes; or the shape of its one input.
+        folded: what is computed from parameters alone is a parameter too, and not counted: an exporter
+            computes it once.
 
     Raises:
         UnsupportedOperators: the module dispatches an operator without a known cost.
@@ -69,7 +73,7 @@ def count_module(module: nn.Module, inputs: Inputs) -> ModuleCounts:
     }
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
     given = tuple(_on_meta(each, dtype) for each in as_inputs(inputs))
-    counter = _Counter(state)
+    counter = _Counter(state, folded)
     with torch.no_grad(), _scopes(module, counter.enter, counter.leave), counter:
         functional_call(module, state, given)
     if counter.unknown:
@@ -95,14 +99,17 @@ def _on_meta(tensor: InputSpec, floating: torch.dtype) -> Tensor:
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every dispatched operator."""
 
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
+    def __init__(self, state: Mapping[str, Tensor], folded: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._folded = folded
         self.layers: list[LayerCount] = []
         self.unknown: set[str] = set()
         self.peak_bytes = 0
         self._live_bytes = 0
         self._live: set[int] = set()
         self._parameters = {_storage(tensor) for tensor in state.values()}
+        self._derived: set[int] = set()
+        self._product: int | None = None
         self._scope: list[str] = []
 
     def enter(self, name: str) -> None:
@@ -123,12 +130,33 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = _tensors(out)
         for tensor in (*inputs, *outputs):
             self._watch(tensor)
-        if not _is_view(func, inputs, outputs):
-            macs, attention = self._macs(packet, args, outputs)
-            name = self._scope[-1] if self._scope else ""
-            read, written = sum(map(_bytes, inputs)), sum(map(_bytes, outputs))
-            self.layers.append(LayerCount(name, str(packet), macs, attention, read, written))
+        computed = not _is_view(func, inputs, outputs) and packet not in REARRANGED
+        constant = self._is_folded(packet, inputs) if computed else all(map(self._is_constant, inputs))
+        if computed and not constant:
+            self.layers.append(self._layer(packet, args, inputs, outputs))
+        for tensor in outputs:
+            self._remember(tensor, constant)
         return out
+
+    def _is_folded(self, packet: Any, inputs: list[Tensor]) -> bool:
+        """Whether an exporter computes it once."""
+        return self._folded and (packet in CONSTANTS or all(map(self._is_constant, inputs)))
+
+    def _layer(
+        self, packet: Any, args: tuple[Any, ...], inputs: list[Tensor], outputs: list[Tensor]
+    ) -> LayerCount:
+        macs, attention = self._macs(packet, args, outputs)
+        if packet in TRAFFIC:
+            read, written = TRAFFIC[packet](args, outputs[0])
+        elif self._adds_bias(packet, inputs):
+            read, written = _bytes(inputs[1]), 0
+        else:
+            different = {id(tensor): tensor for tensor in inputs}.values()
+            results = outputs[:1] if packet in RESULT_FIRST else outputs
+            read, written = sum(map(_bytes, different)), sum(map(_bytes, results))
+        self._product = _storage(outputs[0]) if hasattr(MACS.get(packet), "operands") else None
+        name = self._scope[-1] if self._scope else ""
+        return LayerCount(name, str(packet), macs, attention, read, written)
 
     def _macs(self, packet: Any, args: tuple[Any, ...], outputs: list[Tensor]) -> tuple[int, int]:
         """MACs of the call, and the part that is attention."""
@@ -137,9 +165,28 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return 0, 0
         macs = formula(args, outputs[0])
         operands = getattr(formula, "operands", None)
-        if operands is None or any(_storage(args[at]) in self._parameters for at in operands):
+        if operands is None or any(self._is_constant(args[at]) for at in operands):
             return macs, 0
         return macs, macs
+
+    def _adds_bias(self, packet: Any, inputs: list[Tensor]) -> bool:
+        """Whether a vector of parameters is added to the product that was made right before."""
+        if packet not in (torch.ops.aten.add, torch.ops.aten.add_) or len(inputs) != 2:
+            return False
+        product, bias = inputs
+        vector = bias.dim() > 0 and bias.numel() == bias.shape[-1]
+        return _storage(product) == self._product and vector and self._is_constant(bias)
+
+    def _is_constant(self, tensor: Tensor) -> bool:
+        """Whether it is a parameter or buffer, one in another shape or order, or folded of them."""
+        return _storage(tensor) in self._parameters or _storage(tensor) in self._derived
+
+    def _remember(self, tensor: Tensor, constant: bool) -> None:
+        """A tensor that an activation is written into is no constant any longer."""
+        if constant:
+            self._derived.add(_storage(tensor))
+        else:
+            self._derived.discard(_storage(tensor))
 
     def _watch(self, tensor: Tensor) -> None:
         """Follow the life of a tensor's memory."""
@@ -155,6 +202,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _release(self, key: int, size: int) -> None:
         self._live.discard(key)
+        self._derived.discard(key)
         self._live_bytes -= size
 
 
@@ -190,5 +238,7 @@ def _is_view(func: Any, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Bytes behind a tensor; an expanded one holds less than its shape says."""
+    """Bytes behind a tensor that moves; an expanded one holds less than its shape says."""
+    if tensor.dim() == 0 or tensor.dtype == torch.int64:
+        return 0
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())

@@ -45,12 +45,33 @@ def _attention(args: Args, out: Tensor) -> int:
 _attention.operands = (0, 1)  # type: ignore[attr-defined]
 
 
+def _passes(reads: int, writes: int) -> Callable[[Args, Tensor], tuple[int, int]]:
+    """So many passes over a tensor of the size of the output."""
+
+    def traffic(args: Args, out: Tensor) -> tuple[int, int]:
+        size = out.numel() * out.element_size()
+        return reads * size, writes * size
+
+    return traffic
+
+
 def _group_norm_traffic(args: Args, out: Tensor) -> tuple[int, int]:
-    """Normalised, then scaled and shifted: no graph has one operator for all three."""
-    weight, bias = args[1], args[2]
-    passes = 1 + (weight is not None) + (bias is not None)
-    moved = passes * out.numel() * out.element_size()
-    return moved, moved
+    """Normalised, then scaled and shifted."""
+    passes = 1 + (args[1] is not None) + (args[2] is not None)
+    return _passes(passes, passes)(args, out)
+
+
+def _roll_traffic(args: Args, out: Tensor) -> tuple[int, int]:
+    """Cut and put together again along one axis after the other."""
+    axes = len(args[1]) if isinstance(args[1], list | tuple) else 1
+    return _passes(axes, axes)(args, out)
+
+
+def _variance_traffic(args: Args, out: Tensor) -> tuple[int, int]:
+    """The mean, the differences from it, their squares, and the mean of those."""
+    data = args[0]
+    size, results = data.numel() * data.element_size(), out.numel() * out.element_size()
+    return 4 * size + results, 2 * size + 2 * results
 
 
 MACS: dict[Any, Callable[[Args, Tensor], int]] = {
@@ -307,6 +328,7 @@ REARRANGED: frozenset[Any] = frozenset(
         aten.channel_shuffle,
         aten.clone,
         aten.copy,
+        aten.flip,
         aten.native_channel_shuffle,
         aten.pixel_shuffle,
         aten.pixel_unshuffle,
@@ -343,7 +365,12 @@ RESULT_FIRST: frozenset[Any] = frozenset(
     }
 )
 
-# Bytes read and written by those that are written as several operators in every graph.
+# Bytes read and written by those that every graph has as several operators.
 TRAFFIC: dict[Any, Callable[[Args, Tensor], tuple[int, int]]] = {
     aten.native_group_norm: _group_norm_traffic,
+    aten.roll: _roll_traffic,
+    aten.silu: _passes(3, 2),
+    aten.std: _variance_traffic,
+    aten.var: _variance_traffic,
+    aten.var_mean: _variance_traffic,
 }

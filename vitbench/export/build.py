@@ -211,7 +211,7 @@ def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, 
     Raises:
         VitbenchError: they do not.
     """
-    module = counting.count_module(running, workload.inputs)
+    module = counting.count_module(running, workload.inputs, folded=True)
     graph = counting.count_onnx(path)
     for what in ("macs", "macs_attention"):
         first, second = getattr(module, what), getattr(graph, what)
