@@ -25,7 +25,7 @@ PerStage = Field(min_length=STAGES, max_length=STAGES)
 
 
 class PyramidHyper(Spec):
-    """Hyper-parameters of a pyramid: `width` (channels) and `depth` (blocks) per stage, `classes` at the end."""
+    """Hyper-parameters of a pyramid: `width` (channels) and `depth` (blocks) per stage, and `classes`."""
 
     width: Annotated[tuple[Channels, ...], PerStage]
     depth: Annotated[tuple[Blocks, ...], PerStage]
@@ -69,7 +69,10 @@ class Pyramid(nn.Module):
     """Stages of an embedding that shrinks the map, blocks, and a norm; strides 4, 8, 16 and 32."""
 
     def __init__(
-        self, embeddings: Sequence[nn.Module], blocks: Sequence[Sequence[nn.Module]], norms: Sequence[nn.Module]
+        self,
+        embeddings: Sequence[nn.Module],
+        blocks: Sequence[Sequence[nn.Module]],
+        norms: Sequence[nn.Module],
     ) -> None:
         super().__init__()
         for number, (embedding, stage, norm) in enumerate(zip(embeddings, blocks, norms, strict=True), 1):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from vitbench.catalog.specs import ModelSpec
@@ -65,7 +64,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Spatial-reduction attention, then a feed-forward with a depthwise 3x3: each on a norm, with its residual."""
+    """Spatial-reduction attention, then a feed-forward: each on a norm, with its residual."""
 
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
         super().__init__()

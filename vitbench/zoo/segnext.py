@@ -48,7 +48,7 @@ class Hyper(PyramidHyper):
 
 
 class Stem(nn.Module):
-    """Two 3x3 convolutions of stride 2 with BatchNorm, GELU between them: (N, 3, H, W) to (N, C, H/4, W/4)."""
+    """Two 3x3 convolutions of stride 2, each with BatchNorm, and a GELU between: stride 4 together."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -157,16 +157,16 @@ class MatrixDecomposition(Formulated):
     """Low-rank approximation of a map that is >= 0: X ~ B C by multiplicative updates, B and C >= 0.
 
     X is (D, P), channels by pixels; B (D, rank); C (rank, P). C starts as softmax(B^T X) over the rank; a
-    step is C <- C B^T X / (B^T B C), then B <- B X C^T / (B C C^T), and after the last C is updated once more.
+    step is C <- C B^T X / (B^T B C), then B <- B X C^T / (B C C^T); after the last, C is updated once more.
     Source: Hamburger, arXiv 2109.04553, with the 7 steps that SegNeXt takes in inference.
 
-    The original draws B uniformly in 0..1 at every call, with columns of length 1. Here one draw of a fixed
-    seed serves every call and every image.
+    The original draws B uniformly in 0..1 at every call, and scales its columns to length 1. Here one draw of
+    a fixed seed serves every call and every image.
 
-    Formulations: `products` writes out all of them, as the original does, on a copy of the bases: bases that
-    were drawn a moment ago are activations, and so the original's products with them count as products
-    of two activations. `constant-start` takes the bases as the constant that they are: B^T X, which start
-    and first step have in common, is computed once, and the first B^T B beforehand.
+    Formulations: `products` writes out all of them, as the original does. The scaled bases are computed, not
+    stored, and so are the original's: products with them are products of two activations. `constant-start`
+    does not compute B^T X twice, which start and first step have in common, nor the first B for every image;
+    an exporter finds that B and the first B^T B do not depend on the input.
     """
 
     kind = "nmf"
@@ -176,33 +176,28 @@ class MatrixDecomposition(Formulated):
 
     def __init__(self, channels: int, rank: int) -> None:
         super().__init__()
-        drawn = np.random.RandomState(BASES_SEED).uniform(size=(1, channels, rank))
-        bases = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-        gram = bases.transpose(0, 2, 1) @ bases
-        self.register_buffer("bases", torch.from_numpy(bases.astype(np.float32)), persistent=False)
-        self.register_buffer("gram", torch.from_numpy(gram.astype(np.float32)), persistent=False)
+        drawn = np.random.RandomState(BASES_SEED).uniform(size=(1, channels, rank)).astype(np.float32)
+        self.register_buffer("drawn", torch.from_numpy(drawn), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, D, P) to its approximation, the same shape."""
-        written_out = self.formulation == "products"
-        bases = self.bases.repeat(len(x), 1, 1) if written_out else self.bases
+        bases = self.drawn / torch.linalg.vector_norm(self.drawn, dim=1, keepdim=True)
+        if self.formulation == "products":
+            bases = bases.repeat(len(x), 1, 1)
         likeness = torch.matmul(bases.transpose(1, 2), x)
         codes = likeness.softmax(dim=1)
-        if written_out:
-            codes = self._codes(x, bases, codes)
-        else:
-            codes = codes * likeness / (torch.matmul(self.gram, codes) + self.eps)
-        for _ in range(STEPS - 1):
+        if self.formulation == "products":
+            likeness = torch.matmul(bases.transpose(1, 2), x)
+        for _ in range(STEPS):
+            codes = self._codes(bases, codes, likeness)
             bases = self._bases(x, bases, codes)
-            codes = self._codes(x, bases, codes)
-        bases = self._bases(x, bases, codes)
-        return torch.matmul(bases, self._codes(x, bases, codes))
+            likeness = torch.matmul(bases.transpose(1, 2), x)
+        return torch.matmul(bases, self._codes(bases, codes, likeness))
 
-    def _codes(self, x: Tensor, bases: Tensor, codes: Tensor) -> Tensor:
-        """C <- C B^T X / (B^T B C)."""
-        turned = bases.transpose(1, 2)
-        projected = torch.matmul(torch.matmul(turned, bases), codes)
-        return codes * torch.matmul(turned, x) / (projected + self.eps)
+    def _codes(self, bases: Tensor, codes: Tensor, likeness: Tensor) -> Tensor:
+        """C <- C B^T X / (B^T B C), `likeness` being B^T X."""
+        projected = torch.matmul(torch.matmul(bases.transpose(1, 2), bases), codes)
+        return codes * likeness / (projected + self.eps)
 
     def _bases(self, x: Tensor, bases: Tensor, codes: Tensor) -> Tensor:
         """B <- B X C^T / (B C C^T)."""
@@ -275,10 +270,15 @@ def build(spec: ModelSpec) -> nn.Module:
         UsageError: a hyper-parameter is missing, unknown or out of its range, or a width does not divide.
     """
     hyper = read_hyper(spec, {"seg": Hyper})
-    if hyper.head % GROUPS or hyper.width[0] % 2:
+    if hyper.head % GROUPS:
         raise UsageError(
-            f"{spec.name} has a head of {hyper.head} and a first stage of {hyper.width[0]} channels",
-            f"choose multiples of {GROUPS} and of 2",
+            f"`head` of {spec.name} is {hyper.head}, no multiple of {GROUPS}",
+            f"its channels are normed in {GROUPS} groups",
+        )
+    if hyper.width[0] % 2:
+        raise UsageError(
+            f"the first `width` of {spec.name} is {hyper.width[0]}, an odd number",
+            "the first convolution of the stem has half of these channels",
         )
     embeddings = [Stem(hyper.width[0])]
     for cin, cout in zip(hyper.width[:-1], hyper.width[1:], strict=True):
