@@ -90,3 +90,32 @@ def test_outputs_follow_the_input_and_stay_tame(name: str) -> None:
 def test_outputs_are_no_chaos_of_rounding(name: str) -> None:
     module, x = seeded(name, 64), images(64)
     assert relative_difference(module(x).double(), module.double()(x.double())) < 1e-5
+
+
+def test_a_layer_that_closes_a_branch_without_a_norm_is_small() -> None:
+    class Block(nn.Module):
+        closing = "last"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(64, 64, 1), nn.Conv2d(64, 64, 1)
+
+    module = nn.Sequential(Block()).requires_grad_(False)
+    seed_weights(module, 0)
+    assert float(module[0].last.weight.std() / module[0].first.weight.std()) == pytest.approx(0.2, rel=0.1)
+    assert float(module[0].last.bias.std()) == pytest.approx(0.1, rel=0.3)
+
+
+def test_what_a_network_derives_is_not_seeded() -> None:
+    class Block(nn.Module):
+        derived = ("mask",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.full((4,), -100.0))
+            self.register_buffer("table", torch.full((4,), -100.0))
+
+    module = nn.Sequential(Block())
+    seed_weights(module, 0)
+    assert (module[0].mask == -100).all()
+    assert (module[0].table > -10).all()

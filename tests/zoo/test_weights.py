@@ -37,6 +37,18 @@ def test_a_checkpoint_restores_the_network(tmp_path: Path, wrapped: bool, zipped
     assert torch.equal(target(images(64)), source(images(64)))
 
 
+def test_averaged_weights_are_taken_where_a_file_has_the_last_ones_as_well(tmp_path: Path) -> None:
+    averaged, last, path = (
+        seeded("b0").state_dict(),
+        seeded("b0", seed=1).state_dict(),
+        tmp_path / "weights.pt",
+    )
+    torch.save({"params": last, "params_ema": averaged}, path)
+    assert all(torch.equal(tensor, averaged[key]) for key, tensor in read_checkpoint(path).items())
+    torch.save({"params": last}, path)
+    assert all(torch.equal(tensor, last[key]) for key, tensor in read_checkpoint(path).items())
+
+
 def test_arrays_of_another_width_are_cast_and_batch_counts_may_be_absent() -> None:
     source, target = seeded("b0"), seeded("b0", seed=1)
     arrays = {

@@ -43,6 +43,20 @@ def read_hyper(spec: ModelSpec, kinds: dict[str, type[H]]) -> H:
         ) from error
 
 
+def check_attention(spec: ModelSpec, kind: str) -> None:
+    """See that a spec asks for the one kind of attention that its builder has.
+
+    Raises:
+        UsageError: it asks for another one, or for none.
+    """
+    if spec.attention != kind:
+        raise UsageError(
+            f"{spec.name} asks for the attention {spec.attention}, "
+            f"which the {spec.builder} builder does not have",
+            f'its attention is "{kind}"',
+        )
+
+
 def _problem(place: tuple[int | str, ...], message: str) -> str:
     """One thing that does not fit; no place where it is about several hyper-parameters."""
     message = message.removeprefix("Value error, ")

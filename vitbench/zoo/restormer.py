@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from vitbench.catalog.specs import ModelSpec, Spec
 from vitbench.errors import UsageError
 from vitbench.zoo.attention import Attention
-from vitbench.zoo.hyper import Blocks, Channels, read_hyper
+from vitbench.zoo.hyper import Blocks, Channels, check_attention, read_hyper
 from vitbench.zoo.norms import ChannelNorm
 
 LEVELS = 4
@@ -183,9 +183,11 @@ def build(spec: ModelSpec) -> nn.Module:
     """Build a Restormer from its spec.
 
     Raises:
-        UsageError: hyper-parameters that do not fit, or heads that do not divide the channels of a level.
+        UsageError: hyper-parameters that do not fit, heads that do not divide the channels of a level, or
+            another kind of attention.
     """
     hyper = read_hyper(spec, {"restoration": Hyper})
+    check_attention(spec, TransposedAttention.kind)
     for level, heads in enumerate(hyper.heads):
         if hyper.channels * 2**level % heads:
             raise UsageError(

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from vitbench.catalog.specs import ModelSpec, Resolution, Spec
 from vitbench.errors import UsageError
 from vitbench.zoo.attention import Attention
-from vitbench.zoo.hyper import Blocks, Channels, read_hyper
+from vitbench.zoo.hyper import Blocks, Channels, check_attention, read_hyper
 from vitbench.zoo.windows import from_windows, to_windows
 
 # Of the training images; the network sees differences from it.
@@ -48,7 +48,7 @@ class WindowAttention(Attention):
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Map windows (N * windows, pixels, channels) to the same shape; mask (windows, 1, pixels, pixels)."""
+        """Map (N * windows, pixels, channels) to the same shape; mask (windows, 1, pixels, pixels)."""
         windows, pixels, channels = x.shape
         parts = self.qkv(x)
         query, key, value = (
@@ -212,10 +212,11 @@ def build(spec: ModelSpec) -> nn.Module:
     """Build a lightweight SwinIR for the resolution of its spec.
 
     Raises:
-        UsageError: hyper-parameters that do not fit, heads that do not divide the channels, or a map too
-            small to be continued to a whole window by its mirror image.
+        UsageError: hyper-parameters that do not fit, heads that do not divide the channels, another kind of
+            attention, or a map too small to be continued to a whole window by its mirror image.
     """
     hyper = read_hyper(spec, {"sr": Hyper})
+    check_attention(spec, WindowAttention.kind)
     if hyper.channels % hyper.heads:
         raise UsageError(
             f"{hyper.heads} heads do not divide the {hyper.channels} channels of {spec.name}",
