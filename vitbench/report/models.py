@@ -238,5 +238,8 @@ def _unit(value: float | None, unit: str) -> str:
 
 
 def percent(difference: float | None) -> str:
-    """A relative difference, `+0.4 %`; nothing for None."""
-    return "" if difference is None else f"{100 * difference:+.1f} %"
+    """A relative difference, `+0.4 %`, or `0.0 %` where it rounds to that; nothing for None."""
+    if difference is None:
+        return ""
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f} %" if rounded else "0.0 %"
