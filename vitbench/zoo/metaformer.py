@@ -1,6 +1,10 @@
 """MetaFormer (arXiv 2111.11418) with one of two token mixers: pooling, which is PoolFormer, or RepMixer.
 
 Submodule names of the pooling network are those of timm's checkpoints (PoolFormer's first version).
+
+A GroupNorm of one group sums a whole map. ONNX Runtime 1.31 rounds that sum: outputs at 1024 x 1024 are
+5e-5 of their magnitude off, half of what parity allows. Means by channel first would be exact, and the
+norm 10 to 30 % slower.
 """
 
 from __future__ import annotations
