@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vitbench.errors import VitbenchError
+from vitbench.errors import UsageError
 
 
-class UnsupportedOperators(VitbenchError):
+class UnsupportedOperators(UsageError):
     """Operators that the counter does not know; counting them as nothing would be a wrong figure.
 
     Args:

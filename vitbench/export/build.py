@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,13 +14,14 @@ import numpy as np
 import onnx
 import psutil
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from vitbench import counting, zoo
 from vitbench.catalog.specs import Workload
 from vitbench.errors import UsageError, VitbenchError
-from vitbench.export.inputs import SEED, made_inputs, run_count, seeded_images
+from vitbench.export import foreign
+from vitbench.export.built import MODEL_FILE, Built
+from vitbench.export.inputs import SEED, Array, seeded_images
 from vitbench.export.key import EXPORTER, OPSET
 from vitbench.export.manifest import (
     InputEntry,
@@ -35,14 +35,12 @@ from vitbench.export.manifest import (
 from vitbench.export.memory import refuse_what_does_not_fit
 from vitbench.export.normaliser import ZeroImage, build_zero_image
 from vitbench.export.onnx import export_onnx, shape_of
+from vitbench.export.reference import Referee, write_reference
 from vitbench.records.schema import Counts
 from vitbench.zoo.deploy import in_form
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
 
-# What runs stands in a directory of its own, which is what travels to a device.
-MODEL_FILE = "model/model.onnx"
-REFERENCE_FILE = "reference.npz"
 SPECIAL_FILE = "zero-normaliser.npy"
 # PyTorch and the exporter each make a copy of some view that the other does without.
 TRAFFIC_TOLERANCE = 0.05
@@ -91,27 +89,10 @@ def build_artifact(
     on_stage(f"building {workload.model.name}")
     counts = counting.count_model(workload.model, workload.batch)
     refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
-    reference = zoo.create(workload.model)
-    _fill(reference, workload, weights_file)
-    running = in_form(reference, workload.model.form)
-    if formulation:
-        zoo.set_formulation(running, formulation)
-    formulations = zoo.formulations(running)
-
-    images = seeded_images(counts.macs // workload.batch)
-    parity_entry = _write_reference(reference, workload, images, directory, on_stage)
-
-    on_stage(f"exporting {workload.label} to ONNX")
-    path = directory / MODEL_FILE
-    path.parent.mkdir()
-    dtype = _DTYPES[workload.precision]
-    begun = time.monotonic()
-    graph = export_onnx(running.to(dtype), workload.inputs, path, dtype=dtype)
-    export_s = time.monotonic() - begun
-
-    on_stage(f"counting {workload.label}")
-    counted = _count(workload, counts, running, path)
-
+    if workload.model.builder == foreign.BUILDER:
+        built = foreign.place_given(workload, counts, directory)
+    else:
+        built = _build(workload, counts, directory, weights_file, formulation, on_stage)
     files = list_files(directory)
     model_files = [entry for entry in files if entry.name.startswith("model/")]
     return Manifest(
@@ -122,22 +103,61 @@ def build_artifact(
         digest=digest_of(model_files),
         bytes=sum(entry.bytes for entry in model_files),
         format="onnx",
-        exporter=f"torch {torch.__version__} {EXPORTER}, onnxscript {version('onnxscript')}",
-        opset=OPSET,
         model_file=MODEL_FILE,
         files=files,
+        precision=workload.precision,
+        **vars(built),
+    )
+
+
+def _build(
+    workload: Workload,
+    counts: counting.ModelCounts,
+    directory: Path,
+    weights_file: Path | None,
+    formulation: Mapping[str, str] | None,
+    on_stage: OnStage,
+) -> Built:
+    """Write the reference outputs of a network and its graph; its train form is let go in between."""
+    if formulation:
+        _check_formulation(workload, formulation)
+    network = zoo.create(workload.model)
+    _fill(network, workload, weights_file)
+    images = seeded_images(counts.macs // workload.batch)
+    parity_entry = _write_reference(network, workload, images, directory, on_stage)
+    network = in_form(network, workload.model.form)
+    if formulation:
+        zoo.set_formulation(network, formulation)
+
+    on_stage(f"exporting {workload.label} to ONNX")
+    path = directory / MODEL_FILE
+    path.parent.mkdir()
+    dtype = _DTYPES[workload.precision]
+    begun = time.monotonic()
+    graph = export_onnx(network.to(dtype), workload.inputs, path, dtype=dtype).graph
+    export_s = time.monotonic() - begun
+
+    on_stage(f"counting {workload.label}")
+    return Built(
+        exporter=f"torch {torch.__version__} {EXPORTER}, onnxscript {version('onnxscript')}",
+        opset=OPSET,
         inputs=tuple(
             InputEntry(**dict(_describe(tensor)), values=made.values)
-            for tensor, made in zip(graph.graph.input, workload.inputs, strict=True)
+            for tensor, made in zip(graph.input, workload.inputs, strict=True)
         ),
-        outputs=tuple(_describe(tensor) for tensor in graph.graph.output),
-        precision=workload.precision,
-        formulation=formulations,
-        counts=counted,
+        outputs=tuple(_describe(tensor) for tensor in graph.output),
+        formulation=zoo.formulations(network),
+        counts=_count(workload, counts, network, path),
         parity=parity_entry,
-        nodes=len(graph.graph.node),
+        nodes=len(graph.node),
         export_s=round(export_s, 3),
     )
+
+
+def _check_formulation(workload: Workload, formulation: Mapping[str, str]) -> None:
+    """Refuse a formulation that the network does not have before minutes go into the reference outputs."""
+    with torch.device("meta"):
+        zoo.set_formulation(zoo.create(workload.model), formulation)
 
 
 def _fill(network: nn.Module, workload: Workload, weights_file: Path | None) -> None:
@@ -159,28 +179,29 @@ def _fill(network: nn.Module, workload: Workload, weights_file: Path | None) -> 
 def _write_reference(
     reference: nn.Module, workload: Workload, images: int, directory: Path, on_stage: OnStage
 ) -> ParityEntry:
-    """Write what fp32 PyTorch in train form makes of the inputs of the comparison, one after the other."""
-    zero = _zero_image(reference, workload, on_stage)
-    if zero is not None:
-        np.save(directory / SPECIAL_FILE, zero.image, allow_pickle=False)
-    special, place = (zero.image, images) if zero is not None else (None, None)
-    runs = run_count(images + (zero is not None), workload.batch)
-    on_stage(f"computing {runs} reference outputs of {workload.label}")
+    """Write what fp32 PyTorch in train form makes of the inputs of the comparison."""
     names = cast("tuple[str, ...]", reference.output_names)
-    with zipfile.ZipFile(directory / REFERENCE_FILE, "w") as archive, torch.inference_mode():
-        for number, made in enumerate(made_inputs(workload.inputs, runs, SEED, special, place)):
+
+    def compute(made: Mapping[str, Array]) -> dict[str, Array]:
+        with torch.inference_mode():
             outputs = reference(*(torch.from_numpy(values) for values in made.values()))
-            for name, output in zip(names, _tuple(outputs), strict=True):
-                _add_array(archive, f"{name}.{number}", output.numpy())
-    return ParityEntry(
-        seed=SEED,
-        runs=runs,
-        images=runs * workload.batch,
-        reference_file=REFERENCE_FILE,
-        special_file=SPECIAL_FILE if zero is not None else None,
-        special_index=place,
-        normaliser_module=zero.module if zero is not None else None,
-        normaliser_min=zero.normaliser_min if zero is not None else None,
+        return {name: each.numpy() for name, each in zip(names, _tuple(outputs), strict=True)}
+
+    zero = _zero_image(reference, workload, on_stage)
+    on_stage(f"computing the reference outputs of {workload.label}")
+    error = UsageError if workload.model.own_weights else VitbenchError
+    referee = Referee("pytorch", "fp32 PyTorch", compute, error)
+    special = zero.image if zero is not None else None
+    entry = write_reference(referee, workload.inputs, workload.batch, images, directory, special)
+    if zero is None:
+        return entry
+    np.save(directory / SPECIAL_FILE, zero.image, allow_pickle=False)
+    return entry.model_copy(
+        update={
+            "special_file": SPECIAL_FILE,
+            "normaliser_module": zero.module,
+            "normaliser_min": zero.normaliser_min,
+        }
     )
 
 
@@ -197,34 +218,25 @@ def _tuple(outputs: Any) -> tuple[torch.Tensor, ...]:
     return (outputs,) if isinstance(outputs, torch.Tensor) else tuple(outputs)
 
 
-def _add_array(archive: zipfile.ZipFile, name: str, values: NDArray[Any]) -> None:
-    """Add one array to an .npz that is being written; the same arrays give the same bytes."""
-    if not np.isfinite(values).all():
-        raise VitbenchError(f"reference output '{name}' of fp32 PyTorch is not finite")
-    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, values, allow_pickle=False)
-
-
 def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, path: Path) -> Counts:
     """Counts of the model and of what runs; the module and its graph are counted apart and must agree.
+
+    Their MACs are equal, and their traffic is within 5 %. A network from elsewhere may use anything, much of
+    which the exporter writes as several operators: its traffic is that of the graph.
 
     Raises:
         VitbenchError: they do not.
     """
     module = counting.count_module(running, workload.inputs, folded=True)
     graph = counting.count_onnx(path)
-    for what in ("macs", "macs_attention"):
+    elsewhere = workload.model.from_elsewhere
+    for what in ("macs", "macs_attention", *(() if elsewhere else ("bytes_read", "bytes_written"))):
+        tolerance = TRAFFIC_TOLERANCE if what.startswith("bytes") else 0
         first, second = getattr(module, what), getattr(graph, what)
-        if first != second:
+        if abs(second - first) > tolerance * first:
+            by = f" by more than {tolerance:.0%}" if tolerance else ""
             raise VitbenchError(
-                f"the counters disagree on {what} of {workload.label}: "
-                f"{first:,} in the module, {second:,} in the exported graph"
-            )
-    for what in ("bytes_read", "bytes_written"):
-        first, second = getattr(module, what), getattr(graph, what)
-        if abs(second - first) > TRAFFIC_TOLERANCE * first:
-            raise VitbenchError(
-                f"the counters disagree on {what} of {workload.label} by more than {TRAFFIC_TOLERANCE:.0%}: "
+                f"the counters disagree on {what} of {workload.label}{by}: "
                 f"{first:,} in the module, {second:,} in the exported graph"
             )
     return Counts(
@@ -233,8 +245,8 @@ def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, 
         macs=model.macs,
         macs_attention=model.macs_attention,
         macs_artifact=graph.macs,
-        bytes_read=module.bytes_read,
-        bytes_written=module.bytes_written,
+        bytes_read=graph.bytes_read if elsewhere else module.bytes_read,
+        bytes_written=graph.bytes_written if elsewhere else module.bytes_written,
     )
 
 

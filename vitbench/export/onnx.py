@@ -141,7 +141,9 @@ class _FoldConstants(onnx_ir.passes.InPlacePass):
     """Compute whatever depends on constants only, of any size."""
 
     def call(self, model: onnx_ir.Model) -> onnx_ir.passes.PassResult:
-        result = optimizer.fold_constants(model, input_size_limit=_NO_LIMIT, output_size_limit=_NO_LIMIT)
+        result = optimizer.fold_constants(
+            model, input_size_limit=_NO_LIMIT, output_size_limit=_NO_LIMIT, onnx_shape_inference=True
+        )
         return onnx_ir.passes.PassResult(model, result.modified)
 
 

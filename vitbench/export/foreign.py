@@ -1,0 +1,143 @@
+"""An ONNX file that was given, as an artifact: the file as it is, its counts and reference outputs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from vitbench import counting
+from vitbench.catalog.specs import Workload
+from vitbench.errors import UsageError
+from vitbench.export.built import MODEL_FILE, Built
+from vitbench.export.inputs import Array, seeded_images
+from vitbench.export.manifest import InputEntry, TensorEntry, hash_file
+from vitbench.export.reference import Referee, write_reference
+from vitbench.records.schema import Counts
+
+BUILDER = "onnx"
+
+
+def place_given(workload: Workload, counts: counting.ModelCounts, directory: Path) -> Built:
+    """Copy the file of a workload into an artifact's directory, and compute its reference outputs.
+
+    These come from ONNX Runtime with every graph optimisation disabled: nothing else says what the file
+    computes, and what its optimisations change is what the comparison is to see.
+
+    Raises:
+        UsageError: the file changed or is not valid, ONNX Runtime cannot run it, or it is asked for in
+            another batch or precision than its own.
+    """
+    model, inputs = workload.model, workload.inputs
+    if workload.batch != model.hyper["batch"]:
+        raise UsageError(
+            f"{model.name} is a graph for batch {model.hyper['batch']}",
+            "leave the batch out, or give this one",
+        )
+    if workload.precision != "fp32":
+        raise UsageError(f"{model.name} has the precision it was written in", "leave --precision out")
+    path = directory / MODEL_FILE
+    _copy(model.hyper, path)
+    graph = _read(path, model.name)
+    run = _Unoptimised(path, model.name)
+    referee = Referee("onnxruntime, unoptimised", f"unoptimised {model.name}", run, UsageError)
+    images = seeded_images(counts.macs // workload.batch)
+    parity = write_reference(referee, inputs, workload.batch, images, directory)
+    producer = f"{graph.producer_name or 'nobody known'} {graph.producer_version}".strip()
+    return Built(
+        exporter=f"a file, written by {producer}",
+        opset=next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), None),
+        inputs=tuple(InputEntry(**dict(each)) for each in inputs),
+        outputs=run.outputs,
+        parity=parity,
+        formulation={},
+        counts=Counts(**{name: getattr(counts, name) for name in Counts.model_fields}),
+        nodes=len(graph.graph.node),
+        export_s=None,
+    )
+
+
+def _copy(hyper: Mapping[str, Any], path: Path) -> None:
+    """Copy the file, and the files beside it that hold its weights; each must be what was hashed."""
+    source = Path(hyper["path"])
+    external: Mapping[str, str] = hyper.get("external", {})
+    if path.name in external:
+        raise UsageError(f"{source} keeps weights in a file named {path.name}", "give that file another name")
+    files = {source: (path, hyper["sha256"])}
+    files |= {source.parent / name: (path.parent / name, digest) for name, digest in external.items()}
+    for given, (copy, digest) in files.items():
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(given, copy)
+        except FileNotFoundError as error:
+            raise UsageError(f"cannot read {given}: {error.strerror}", "check the path") from error
+        if hash_file(copy) != digest:
+            raise UsageError(f"{given} changed while it was read", "run the command again")
+
+
+def _read(path: Path, name: str) -> onnx.ModelProto:
+    """The graph without weights that stand in another file."""
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        raise UsageError(
+            f"{name} is not a valid ONNX file: {_first_line(error)}", "export it again"
+        ) from error
+    return onnx.load(path, load_external_data=False)
+
+
+class _Unoptimised:
+    """ONNX Runtime with one thread and every graph optimisation disabled; `outputs` after the first run."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._name = name
+        self._session = self._guarded(
+            lambda: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        )
+        self._outputs: tuple[TensorEntry, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[TensorEntry, ...]:
+        """What came out of the first run."""
+        return self._outputs
+
+    def __call__(self, made: Mapping[str, Array]) -> dict[str, Array]:
+        names = [each.name for each in self._session.get_outputs()]
+        types = {each.name: each.type for each in self._session.get_inputs()}
+        feed = {name: _cast(values, types[name]) for name, values in made.items()}
+        found = dict(zip(names, self._guarded(lambda: self._session.run(names, feed)), strict=True))
+        for name, values in found.items():
+            if not hasattr(values, "dtype"):
+                raise UsageError(f"output '{name}' of {self._name} is no tensor", "give a network of tensors")
+        self._outputs = self._outputs or tuple(
+            TensorEntry(name=name, dtype=values.dtype.name, shape=values.shape)
+            for name, values in found.items()
+        )
+        return found
+
+    def _guarded(self, call: Any) -> Any:
+        try:
+            return call()
+        except Exception as error:  # the runtime's own exceptions derive from nothing narrower
+            raise UsageError(
+                f"ONNX Runtime cannot run {self._name}: {_first_line(error)}", "run it there by itself first"
+            ) from error
+
+
+def _cast(values: Array, kind: str) -> Array:
+    """Values in the type of an input of ONNX Runtime; those of an integer one are zeros of it already."""
+    floats = {"tensor(float16)": "float16", "tensor(double)": "float64"}
+    return values.astype(floats[kind]) if kind in floats else values
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
