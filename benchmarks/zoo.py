@@ -14,19 +14,20 @@ minutes is recorded as not measured, with its estimate. Figures of a quick run a
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import psutil
 
 from vitbench import catalog, runtime
 from vitbench.catalog import ModelSpec, Workload
-from vitbench.errors import VitbenchError
 from vitbench.export import ArtifactCache, get_artifact
 from vitbench.records import index
 from vitbench.records.store import Store
@@ -34,8 +35,6 @@ from vitbench.records.store import Store
 TARGET = "cpu"
 CELL_LIMIT_S = 180
 MEMORY_SHARE = 0.85
-POLL_S = 0.5
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,6 @@ class Network:
     spec: ModelSpec
     macs: int
     needed_bytes: int
-
-
-@dataclass
-class Worker:
-    """A process that makes one artifact."""
-
-    network: Network
-    process: subprocess.Popen[str]
-    begun: float = field(default_factory=time.monotonic)
 
 
 def networks(patterns: Sequence[str]) -> list[Network]:
@@ -70,8 +60,9 @@ def networks(patterns: Sequence[str]) -> list[Network]:
     return sorted(found, key=lambda network: network.macs)
 
 
-def make_artifact(name: str) -> None:
-    """Put the artifact of one network into the cache."""
+def make_artifact(name: str) -> float:
+    """Put the artifact of one network into the cache; how long that took, in seconds."""
+    begun = time.monotonic()
     engine = runtime.for_target(catalog.resolve_target(TARGET))
     get_artifact(
         Workload(model=catalog.resolve_model(name)),
@@ -79,47 +70,36 @@ def make_artifact(name: str) -> None:
         target_runtime=engine.name,
         runtime_version=engine.version(),
     )
+    return time.monotonic() - begun
 
 
-def export_all(waiting: Iterable[Network]) -> list[str]:
-    """Make artifacts, as many at a time as there are CPUs and memory for; what went wrong, a line each."""
-    queue, running, problems = list(waiting), list[Worker](), list[str]()
-    memory = MEMORY_SHARE * psutil.virtual_memory().available
-    while queue or running:
-        for worker in [worker for worker in running if worker.process.poll() is not None]:
-            running.remove(worker)
-            problems += _finish(worker)
-        taken = sum(worker.network.needed_bytes for worker in running)
-        # The largest comes last in the queue, and alone if need be.
-        fits = not running or (queue and taken + queue[0].needed_bytes <= memory)
-        if queue and fits and len(running) < (os.cpu_count() or 1):
-            running.append(_start(queue.pop(0)))
-        else:
-            time.sleep(POLL_S)
+def export_all(chosen: Sequence[Network]) -> list[str]:
+    """Make artifacts, one on each CPU, and those that need much memory alone; what went wrong, a line each."""
+    workers = os.cpu_count() or 1
+    share = MEMORY_SHARE * psutil.virtual_memory().available / workers
+    small = [network for network in chosen if network.needed_bytes <= share]
+    large = [network for network in chosen if network.needed_bytes > share]
+    return [*_export(small, workers), *_export(large, 1)]
+
+
+def _export(chosen: Sequence[Network], workers: int) -> list[str]:
+    """Make artifacts in processes of their own, so that PyTorch is imported once in each."""
+    problems = []
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=torch_on_one_thread) as pool:
+        waiting = {pool.submit(make_artifact, network.spec.name): network.spec.name for network in chosen}
+        for done in as_completed(waiting):
+            name, error = waiting[done], done.exception()
+            print(f"{name}: {error or f'artifact ready after {done.result():.0f} s'}", flush=True)
+            problems += [f"{name}: {error}"] if error else []
     return problems
 
 
-def _start(network: Network) -> Worker:
-    command = [sys.executable, "-m", "benchmarks.zoo", "--make", network.spec.name]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    return Worker(network, process)
+def torch_on_one_thread() -> None:
+    """Leave the other CPUs to the other processes."""
+    import torch
 
-
-def _finish(worker: Worker) -> list[str]:
-    name, took_s = worker.network.spec.name, time.monotonic() - worker.begun
-    _, said = worker.process.communicate()
-    if worker.process.returncode == 0:
-        print(f"{name}: artifact ready after {took_s:.0f} s", flush=True)
-        return []
-    problem = f"{name}: {said.strip().splitlines()[-1] if said.strip() else 'died'}"
-    print(problem, flush=True)
-    return [problem]
+    torch.set_num_threads(1)
 
 
 def recorded(store: Store) -> set[tuple[str, tuple[int, int]]]:
@@ -131,29 +111,15 @@ def recorded(store: Store) -> set[tuple[str, tuple[int, int]]]:
     }
 
 
-def measure_all(waiting: Sequence[Network], results: str) -> list[str]:
-    """Measure the networks without a record, one after the other; what went wrong, a line each."""
-    problems = []
+def measure_all(chosen: Sequence[Network], results: str) -> int:
+    """Measure the networks without a record, one after the other, as the command line does; its exit code."""
     done = recorded(Store(results))
-    for network in waiting:
-        name = network.spec.name
-        if (name, network.spec.resolution) in done:
-            continue
-        begun = time.monotonic()
-        command = [sys.executable, "-m", "vitbench", "run", "--model", name, "--target", TARGET]
-        command += [
-            "--quick",
-            "--cell-limit",
-            str(CELL_LIMIT_S),
-            "--allow-inconclusive",
-            "--results",
-            results,
-        ]
-        ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        print(f"{name}: {ended.returncode} after {time.monotonic() - begun:.0f} s", flush=True)
-        if ended.returncode:
-            problems.append(f"{name}: {' '.join(ended.stderr.split())[-300:]}")
-    return problems
+    left = [network.spec for network in chosen if (network.spec.name, network.spec.resolution) not in done]
+    if not left:
+        return 0
+    command = [sys.executable, "-m", "vitbench", "run", "--target", TARGET, "--quick"]
+    command += ["--cell-limit", str(CELL_LIMIT_S), "--allow-inconclusive", "--results", results]
+    return subprocess.run([*command, "--model", ",".join(spec.name for spec in left)]).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,22 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", nargs="+", default=["*"], help="names or patterns (default: all)")
     parser.add_argument("--only", choices=("export", "measure"), help="one of the two phases")
-    parser.add_argument("--make", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.make:
-        try:
-            make_artifact(options.make)
-        except VitbenchError as error:
-            print(error.explain(), file=sys.stderr)
-            return int(error.exit_code)
-        return 0
     chosen = networks(options.model)
     print(f"{len(chosen)} networks, {sum(network.macs for network in chosen) / 1e12:.2f} TMACs", flush=True)
     problems = [] if options.only == "measure" else export_all(chosen)
-    if options.only != "export":
-        problems += measure_all(chosen, options.results)
-    print("\n".join(problems), flush=True)
-    return 1 if problems else 0
+    code = 0 if options.only == "export" else measure_all(chosen, options.results)
+    print("\n".join(problems), file=sys.stderr, flush=True)
+    return 1 if problems else code
 
 
 if __name__ == "__main__":
