@@ -14,7 +14,7 @@ SIM = ("-t", "sim")
     ("arguments", "message", "hint"),
     [
         (["-m", "effvit-b9", *SIM], "unknown model 'effvit-b9'", "did you mean `effvit-b"),
-        (["-m", "resnet50", *SIM], "'resnet50' is not a model name", "family-variant"),
+        (["-m", "resnet50", *SIM], "unknown model 'resnet50'", "vitbench models"),
         (["-m", "effvit-b0", "-t", "cpuu"], "unknown target 'cpuu'", "did you mean `cpu`"),
         (["-m", "effvit-b0", *SIM, "--attention", "sofmax"], "'sofmax'", "did you mean `softmax`"),
         (
