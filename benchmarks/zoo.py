@@ -1,10 +1,9 @@
 """Export, check and look at every network of the catalog: the harness run over its own zoo.
 
 Two phases, each of which may be stopped and started again. First every artifact that is not in the cache yet
-is made, as many at a time as fit. Then each network without a record is measured alone by
-`vitbench run --quick`, which checks parity before it times anything; a cell that would take more than three
-minutes is recorded as not measured, with its estimate. Figures of a quick run are a first look and never
-`valid`.
+is made, one on each CPU. Then each network without a record is measured by `vitbench run --quick`, which checks
+parity before it times anything; a cell that would take more than three minutes is recorded as not measured,
+with its estimate. Figures of a quick run are a first look and never `valid`.
 
     python -m benchmarks.zoo [--results results/zoo] [--model 'effvit-*' ...] [--only export|measure]
 
@@ -18,7 +17,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ import psutil
 
 from vitbench import catalog, runtime
 from vitbench.catalog import ModelSpec, Workload
+from vitbench.errors import VitbenchError
 from vitbench.export import ArtifactCache, get_artifact
 from vitbench.records import index
 from vitbench.records.store import Store
@@ -60,21 +59,23 @@ def networks(patterns: Sequence[str]) -> list[Network]:
     return sorted(found, key=lambda network: network.macs)
 
 
-def make_artifact(name: str) -> float:
-    """Put the artifact of one network into the cache; how long that took, in seconds."""
-    begun = time.monotonic()
+def make_artifact(name: str) -> str | None:
+    """Put the artifact of one network into the cache; what went wrong, if anything."""
     engine = runtime.for_target(catalog.resolve_target(TARGET))
-    get_artifact(
-        Workload(model=catalog.resolve_model(name)),
-        ArtifactCache(),
-        target_runtime=engine.name,
-        runtime_version=engine.version(),
-    )
-    return time.monotonic() - begun
+    try:
+        get_artifact(
+            Workload(model=catalog.resolve_model(name)),
+            ArtifactCache(),
+            target_runtime=engine.name,
+            runtime_version=engine.version(),
+        )
+    except VitbenchError as error:
+        return error.explain()
+    return None
 
 
 def export_all(chosen: Sequence[Network]) -> list[str]:
-    """Make artifacts, one on each CPU, and those that need much memory alone; what went wrong, a line each."""
+    """Make artifacts, one on each CPU, but those that need much memory alone; what went wrong."""
     workers = os.cpu_count() or 1
     share = MEMORY_SHARE * psutil.virtual_memory().available / workers
     small = [network for network in chosen if network.needed_bytes <= share]
@@ -89,9 +90,9 @@ def _export(chosen: Sequence[Network], workers: int) -> list[str]:
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=torch_on_one_thread) as pool:
         waiting = {pool.submit(make_artifact, network.spec.name): network.spec.name for network in chosen}
         for done in as_completed(waiting):
-            name, error = waiting[done], done.exception()
-            print(f"{name}: {error or f'artifact ready after {done.result():.0f} s'}", flush=True)
-            problems += [f"{name}: {error}"] if error else []
+            name, problem = waiting[done], done.exception() or done.result()
+            print(f"{name}: {problem or 'artifact ready'}", flush=True)
+            problems += [f"{name}: {problem}"] if problem else []
     return problems
 
 
