@@ -90,6 +90,8 @@ def build_artifact(
     counts = counting.count_model(workload.model, workload.batch)
     refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
     if workload.model.builder == foreign.BUILDER:
+        if formulation:
+            raise UsageError(f"{workload.model.name} can be computed in one way only", "name no formulation")
         built = foreign.place_given(workload, counts, directory)
     else:
         built = _build(workload, counts, directory, weights_file, formulation, on_stage)

@@ -28,21 +28,21 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
     computes, and what its optimisations change is what the comparison is to see.
 
     Raises:
-        UsageError: the file changed or is not valid, ONNX Runtime cannot run it, or it is asked for in
+        UsageError: the file changed, ONNX Runtime cannot run it, or it is asked for in
             another batch or precision than its own.
     """
     model, inputs = workload.model, workload.inputs
     if workload.batch != model.hyper["batch"]:
         raise UsageError(
-            f"{model.name} is a graph for batch {model.hyper['batch']}",
-            "leave the batch out, or give this one",
+            f"{model.name} is a graph for batch {model.hyper['batch']}, not {workload.batch}",
+            f"give --batch {model.hyper['batch']}",
         )
     if workload.precision != "fp32":
         raise UsageError(f"{model.name} has the precision it was written in", "leave --precision out")
     path = directory / MODEL_FILE
     _copy(model.hyper, path)
-    graph = _read(path, model.name)
     run = _Unoptimised(path, model.name)
+    graph = onnx.load(path, load_external_data=False)
     referee = Referee("onnxruntime, unoptimised", f"unoptimised {model.name}", run, UsageError)
     images = seeded_images(counts.macs // workload.batch)
     parity = write_reference(referee, inputs, workload.batch, images, directory)
@@ -76,17 +76,6 @@ def _copy(hyper: Mapping[str, Any], path: Path) -> None:
             raise UsageError(f"cannot read {given}: {error.strerror}", "check the path") from error
         if hash_file(copy) != digest:
             raise UsageError(f"{given} changed while it was read", "run the command again")
-
-
-def _read(path: Path, name: str) -> onnx.ModelProto:
-    """The graph without weights that stand in another file."""
-    try:
-        onnx.checker.check_model(str(path))
-    except onnx.checker.ValidationError as error:
-        raise UsageError(
-            f"{name} is not a valid ONNX file: {_first_line(error)}", "export it again"
-        ) from error
-    return onnx.load(path, load_external_data=False)
 
 
 class _Unoptimised:
@@ -128,8 +117,9 @@ class _Unoptimised:
         try:
             return call()
         except Exception as error:  # the runtime's own exceptions derive from nothing narrower
+            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UsageError(
-                f"ONNX Runtime cannot run {self._name}: {_first_line(error)}", "run it there by itself first"
+                f"ONNX Runtime cannot run {self._name}: {lines[0]}", "run it there by itself first"
             ) from error
 
 
@@ -137,7 +127,3 @@ def _cast(values: Array, kind: str) -> Array:
     """Values in the type of an input of ONNX Runtime; those of an integer one are zeros of it already."""
     floats = {"tensor(float16)": "float16", "tensor(double)": "float64"}
     return values.astype(floats[kind]) if kind in floats else values
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
