@@ -1,9 +1,9 @@
 """Export, check and look at every network of the catalog: the harness run over its own zoo.
 
 Two phases, each of which may be stopped and started again. First every artifact that is not in the cache yet
-is made, one on each CPU. Then each network without a record is measured by `vitbench run --quick`, which checks
-parity before it times anything; a cell that would take more than three minutes is recorded as not measured,
-with its estimate. Figures of a quick run are a first look and never `valid`.
+is made, one on each CPU. Then each network without a record is measured by `vitbench run --quick`, which
+checks parity before it times anything; a cell that would take more than three minutes is recorded as not
+measured, with its estimate. Figures of a quick run are a first look and never `valid`.
 
     python -m benchmarks.zoo [--results results/zoo] [--model 'effvit-*' ...] [--only export|measure]
 
@@ -55,7 +55,7 @@ def networks(patterns: Sequence[str]) -> list[Network]:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             spec = catalog.resolve_model(name)
             counts = count_model(spec)
-            found.append(Network(spec, counts.macs, needed_bytes(counts)))
+            found.append(Network(spec, counts.macs, needed_bytes(counts, Workload(model=spec))))
     return sorted(found, key=lambda network: network.macs)
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,6 +8,14 @@ from vitbench.catalog import Workload
 from vitbench.export import Artifact, ArtifactCache, get_artifact
 
 RUNTIME = {"target_runtime": "onnxruntime", "runtime_version": "1.0"}
+
+
+class Silent:
+    """Progress that tells nobody."""
+
+    def stage(self, cell: str, text: str) -> None: ...
+    def measuring(self, cell: str, progress: Any) -> None: ...
+    def note(self, text: str) -> None: ...
 
 
 @pytest.fixture(scope="session")

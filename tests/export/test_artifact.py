@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ import pytest
 import torch
 from torch import nn
 
-from tests.export.conftest import RUNTIME
+from tests.export.conftest import RUNTIME, Silent
 from tests.export.ort import OrtSession, run
-from vitbench import catalog, counting, zoo
+from vitbench import catalog, counting, pipeline, zoo
 from vitbench.catalog import Workload
 from vitbench.errors import UsageError, VitbenchError
 from vitbench.export import Artifact, ArtifactCache, build, get_artifact
 from vitbench.export.inputs import image
-from vitbench.export.manifest import Manifest, hash_file
+from vitbench.export.manifest import DamagedArtifact, Manifest, hash_file
+from vitbench.export.onnx import export_onnx
 from vitbench.export.parity import FP32_TOLERANCE, check
+from vitbench.request import parse_request
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
 
@@ -211,6 +214,34 @@ def test_fp16_is_in_the_graph_with_the_attention_core_in_fp32(tmp_path: Path) ->
     found = check(artifact, OrtSession(artifact.model_file))
     assert found.passed, found.reason
     assert found.tolerance == 2e-2
+
+
+def test_weights_in_a_file_of_their_own_go_all_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for networks over 2 GB: build, counts, digest, cache, agent, parity, copies."""
+    monkeypatch.setattr(build, "export_onnx", partial(export_onnx, embedded_limit_bytes=1000))
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    request = parse_request(models=["effvit-b0"], resolutions=["32"], targets=["cpu"])
+    artifact, found, copy = pipeline.export(request, tmp_path / "out", Silent())
+    assert found.passed, found.reason
+    names = ["model.onnx", "model.onnx.data"]
+    assert sorted(file.name for file in artifact.model_file.parent.iterdir()) == names
+    assert sorted(file.name for file in copy.parent.iterdir()) == names
+    weights = copy.with_name("model.onnx.data")
+    assert artifact.manifest.bytes == copy.stat().st_size + weights.stat().st_size
+    # all but small ones, such as a scale of one number
+    assert weights.stat().st_size > 3.99 * artifact.manifest.counts.params_deploy > 20 * copy.stat().st_size
+    assert run(copy, np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 1000)
+    weights.unlink()
+    assert counting.count_onnx(copy).params == artifact.manifest.counts.params_deploy
+
+    original = artifact.model_file.with_name("model.onnx.data")
+    values = bytearray(original.read_bytes())
+    values[-1] ^= 1
+    original.write_bytes(values)
+    with pytest.raises(DamagedArtifact, match=r"model/model.onnx.data was altered"):
+        ArtifactCache(tmp_path / "cache").get(artifact.key)
 
 
 def small_network() -> tuple[Workload, nn.Module]:

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.export.conftest import RUNTIME
+from tests.export.conftest import RUNTIME, Silent
 from tests.export.ort import OrtSession
 from vitbench import catalog, pipeline
 from vitbench.catalog import Workload
@@ -21,14 +21,6 @@ from vitbench.request import parse_request
 
 BATCH = 2
 CLASSES = 5
-
-
-class Silent:
-    """Progress that tells nobody."""
-
-    def stage(self, cell: str, text: str) -> None: ...
-    def measuring(self, cell: str, progress: Any) -> None: ...
-    def note(self, text: str) -> None: ...
 
 
 def parameter(name: str, *shape: int) -> onnx.TensorProto:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class ModelCounts:
     `params`, `macs`, `macs_attention` are of the reference architecture (train form, textbook formulation);
     `params_deploy` of the inference form. `macs_artifact`, `bytes_read`, `bytes_written` and
     `peak_activation_bytes` are of the form that runs, in the formulation `formulation`.
+    `peak_reference_bytes` is the most that activations of the train form hold, `before_normaliser_bytes` what
+    all of them take together up to the first part with a normaliser; 0 where there is none.
     """
 
     params: int
@@ -37,6 +40,8 @@ class ModelCounts:
     bytes_read: int
     bytes_written: int
     peak_activation_bytes: int
+    peak_reference_bytes: int
+    before_normaliser_bytes: int
     formulation: dict[str, str]
 
 
@@ -67,8 +72,19 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
         bytes_read=artifact.bytes_read,
         bytes_written=artifact.bytes_written,
         peak_activation_bytes=artifact.peak_activation_bytes,
+        peak_reference_bytes=textbook.peak_activation_bytes,
+        before_normaliser_bytes=_before_normaliser(reference, textbook),
         formulation=zoo.formulations(running),
     )
+
+
+def _before_normaliser(module: nn.Module, counts: ModuleCounts) -> int:
+    """Bytes of all activations up to the first part that has a method `normaliser`."""
+    first = next((name for name, part in module.named_modules() if hasattr(part, "normaliser")), None)
+    if first is None:
+        return 0
+    before = takewhile(lambda layer: not f"{layer.name}.".startswith(f"{first}."), counts.layers)
+    return sum(layer.bytes_written for layer in before)
 
 
 def _count_graph(spec: ModelSpec) -> ModelCounts:
@@ -83,6 +99,8 @@ def _count_graph(spec: ModelSpec) -> ModelCounts:
         bytes_read=counts.bytes_read,
         bytes_written=counts.bytes_written,
         peak_activation_bytes=0,
+        peak_reference_bytes=0,
+        before_normaliser_bytes=0,
         formulation={},
     )
 

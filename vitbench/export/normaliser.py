@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# The receptive field of EfficientViT's first attention is under 200 pixels; a crop of this size holds it.
-CROP = 256
+# The receptive field of EfficientViT-B's first attention is under 200 pixels, which the first crop holds; a
+# larger network may need a larger one. Gradients of more than the last would take much memory.
+CROPS = (256, 512, 1024)
 STEPS = 200
 # The denominator is a sum of hinges: a step to the zero of its tangent, and a bit further, ends in zero.
 OVERSHOOT = 1.5
@@ -43,8 +44,8 @@ def build_zero_image(
 
     Starting from a standard normal image, gradient descent (Polyak's step for a known minimum) lowers the
     denominator that is smallest to begin with, until it is zero in float32 under small disturbances of the
-    module's input as well. Large images are built around a crop of their centre. The same network and seed
-    give the same image.
+    module's input as well. Large images are built around crops of their centre, each larger than the one
+    before: most end at the first. The same network and seed give the same image.
 
     Args:
         network: fp32, in eval mode, without gradients of its own.
@@ -60,11 +61,14 @@ def build_zero_image(
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn((1, 3, *resolution), generator=generator)
     with _only_as_far_as(network, module) as features:
-        rows, columns = (_middle(side, stride) for side in resolution)
-        crop = (0, slice(None), rows, columns)
-        image[crop] = _descend(features, module.normaliser, image[crop][None], DISTURBANCE, generator)[0]
-        if image[crop].numel() < image.numel():
-            image = _descend(features, module.normaliser, image, SURROUND_DISTURBANCE, generator)
+        disturbance = DISTURBANCE
+        for size in CROPS:
+            rows, columns = (_middle(side, size, stride) for side in resolution)
+            crop = (slice(None), slice(None), rows, columns)
+            image[crop] = _descend(features, module.normaliser, image[crop], disturbance, generator)
+            if image[crop].numel() == image.numel():
+                break
+            disturbance = SURROUND_DISTURBANCE
         with torch.no_grad():
             smallest = float(module.normaliser(features(image)).min())
     return ZeroImage(image[0].numpy(), name, smallest)
@@ -109,7 +113,7 @@ def _descend(
         noise = torch.cat([noise, -noise]) * disturbance * start.square().mean().sqrt()
         place = _smallest_in_the_middle(normaliser(start), start.shape[-2:])
         if not normaliser(start + noise).flatten(1)[:, place].any():
-            return image  # an image around a finished crop: gradients of all of it would take much memory
+            return image  # the crop inside is finished: gradients would take memory for nothing
     image = image.clone().requires_grad_()
     for _ in range(STEPS):
         loss = normaliser(features(image) + noise).flatten(1)[:, place].mean()
@@ -135,9 +139,9 @@ def _smallest_in_the_middle(denominators: Tensor, grid: torch.Size) -> int:
     return int(flat.argmin())
 
 
-def _middle(side: int, stride: int) -> slice:
-    """The middle `CROP` pixels of a side, beginning where the network's grids do."""
-    if side <= CROP:
+def _middle(side: int, size: int, stride: int) -> slice:
+    """The middle `size` pixels of a side, beginning where the network's grids do."""
+    if side <= size:
         return slice(0, side)
-    start = (side - CROP) // 2 // stride * stride
-    return slice(start, start + CROP)
+    start = (side - size) // 2 // stride * stride
+    return slice(start, start + size)

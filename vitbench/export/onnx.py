@@ -72,6 +72,7 @@ def export_onnx(
             tail="\n".join(lines[-20:]),
         ) from error
     _save(model, path, embedded_limit_bytes)
+    del model  # it has a copy of many weights
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
