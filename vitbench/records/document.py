@@ -9,7 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitbench.errors import UsageError
+from vitbench.records.comparison import Comparison
 from vitbench.records.schema import SCHEMA_VERSION, Part, Record
+
+Document = Record | Comparison
 
 MAX_BYTES = 64 << 20
 _LINE = 100
@@ -29,8 +32,8 @@ def dump(part: Part) -> bytes:
     return (_text(_finite(part.model_dump(mode="python")), "") + "\n").encode("utf-8", "replace")
 
 
-def parse(data: bytes) -> Record:
-    """Read a record.
+def parse(data: bytes) -> Document:
+    """Read a record of whichever kind it says it is.
 
     Raises:
         UnreadableRecord: the message says in a few words why it is none.
@@ -38,7 +41,8 @@ def parse(data: bytes) -> Record:
     if len(data) > MAX_BYTES:
         raise UnreadableRecord(f"{len(data) >> 20} MiB is too large for a record")
     try:
-        record = Record.model_validate_json(data)
+        kind = _Stamp.model_validate_json(data).kind
+        record: Document = (Comparison if kind == "compare" else Record).model_validate_json(data)
     except ValidationError as error:
         raise UnreadableRecord(_why(data, error)) from None
     if record.schema_version != SCHEMA_VERSION:
@@ -47,11 +51,12 @@ def parse(data: bytes) -> Record:
 
 
 class _Stamp(BaseModel):
-    """The one field that every version has."""
+    """What every version has; the kind decides what else."""
 
     model_config = ConfigDict(extra="ignore")
 
     schema_version: int
+    kind: str = "run"
 
 
 def _why(data: bytes, error: ValidationError) -> str:

@@ -17,12 +17,14 @@ from vitbench.records.environment import summary
 from vitbench.records.store import Problem, Store
 
 if TYPE_CHECKING:
+    from vitbench.records.comparison import Comparison
+    from vitbench.records.document import Document
     from vitbench.records.files import Entry
     from vitbench.records.schema import Record
 
 NAME = ".index.json"
 # Raised whenever `flatten` changes what it says of the same record.
-VERSION = 2
+VERSION = 3
 _PARTS = ("workload", "target", "protocol", "plan", "counts", "artifact", "parity", "estimate")
 
 Flat = dict[str, Any]
@@ -30,9 +32,12 @@ Flat = dict[str, Any]
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a store: one flat mapping per record (see `flatten`), and the files that are no records."""
+    """What is in a store: one flat mapping per record of a run (see `flatten`), one per comparison (see
+    `flatten_comparison`), and the files that are no records.
+    """
 
     rows: list[Flat]
+    comparisons: list[Flat]
     problems: list[Problem]
     read_again: int
 
@@ -57,6 +62,37 @@ def flatten(record: Record) -> Flat:
     return flat | {f"environment.{key}": value for key, value in summary(record.environment).items()}
 
 
+def flatten_comparison(comparison: Comparison) -> Flat:
+    """A comparison as one mapping without its samples: `row.part`, `ratio.low`, and `sides`, each flat."""
+    flat: Flat = {
+        "id": comparison.id,
+        "kind": comparison.kind,
+        "created_utc": comparison.created_utc,
+        "vitbench_version": comparison.vitbench_version,
+        "status": comparison.status,
+        "reasons": list(comparison.reasons),
+        "simulated": comparison.simulated,
+        "seed": comparison.seed,
+        "value_is": comparison.value_is,
+        "mismatch": list(comparison.mismatch),
+        "pairs_invalid": sum(pair.invalid is not None for pair in comparison.pairs),
+        "log_ratios": [pair.log_ratio for pair in comparison.pairs if pair.invalid is None],
+        "sides": [flatten(side) for side in comparison.sides],
+        "candidates": [
+            [candidate.model_dump(mode="json") for candidate in side] for side in comparison.candidates
+        ],
+    }
+    for name in ("row", "ratio", "timings"):
+        part = getattr(comparison, name)
+        if part is not None:
+            flat |= {f"{name}.{key}": value for key, value in part.model_dump(mode="json").items()}
+    return flat
+
+
+def _flatten(document: Document) -> Flat:
+    return flatten_comparison(document) if document.kind == "compare" else flatten(document)
+
+
 def load(store: Store) -> Contents:
     """Read what is in a store, from the index where it is up to date.
 
@@ -70,7 +106,7 @@ def load(store: Store) -> Contents:
     passing: list[Problem] = []
     for entry, result in store.load(changed):
         if not isinstance(result, Problem):
-            current[_stamp(entry)] = flatten(result)
+            current[_stamp(entry)] = _flatten(result)
         elif result.lasting:
             current[_stamp(entry)] = result.reason
         else:
@@ -78,12 +114,14 @@ def load(store: Store) -> Contents:
     if current.keys() != known.keys():
         with contextlib.suppress(OSError):
             store.files.write(NAME, _encode(current))
-    rows = [item for _, item in sorted(current.items()) if not isinstance(item, str)]
+    flats = [item for _, item in sorted(current.items()) if not isinstance(item, str)]
+    rows = [flat for flat in flats if flat["kind"] != "compare"]
+    comparisons = [flat for flat in flats if flat["kind"] == "compare"]
     lasting = [
         Problem(stamp.partition("|")[0], item) for stamp, item in current.items() if isinstance(item, str)
     ]
     problems = sorted(lasting + passing, key=lambda problem: problem.name)
-    return Contents(rows, problems, read_again=len(changed))
+    return Contents(rows, comparisons, problems, read_again=len(changed))
 
 
 def _stamp(entry: Entry) -> str:

@@ -247,7 +247,7 @@ class Header(Part):
     """
 
     schema_version: int = SCHEMA_VERSION
-    kind: Literal["run", "compare", "gate"] = "run"
+    kind: Literal["run", "gate"] = "run"
     id: Annotated[str, Field(pattern=ID_PATTERN)]
     created_utc: str
     vitbench_version: str

@@ -17,7 +17,7 @@ from vitbench.errors import UsageError
 from vitbench.records.files import Entry, Files, LocalFiles, open_files
 
 if TYPE_CHECKING:
-    from vitbench.records.schema import Record
+    from vitbench.records.document import Document
 
 DEFAULT_LOCATION = "results"
 SUFFIX = ".json"
@@ -123,7 +123,7 @@ class Store:
                 "check the place given with --results",
             ) from error
 
-    def read(self, name: str) -> Record:
+    def read(self, name: str) -> Document:
         """Read and validate one record by its file name or id.
 
         Raises:
@@ -142,7 +142,7 @@ class Store:
             f"cannot read record `{self._path(name)}`: {reason}", "`vitbench report` lists them all"
         )
 
-    def load(self, entries: list[Entry]) -> Iterator[tuple[Entry, Record | Problem]]:
+    def load(self, entries: list[Entry]) -> Iterator[tuple[Entry, Document | Problem]]:
         """Read documents one after the other; one that is no record is answered with its problem."""
         if not entries:
             return  # nothing to read: the schema need not be imported
@@ -159,7 +159,7 @@ class Store:
             except UnreadableRecord as error:
                 yield entry, Problem(entry.name, error.message)
 
-    def records(self) -> tuple[list[Record], list[Problem]]:
+    def records(self) -> tuple[list[Document], list[Problem]]:
         """Read every record, oldest name first, and list what could not be read."""
         found = [item for _, item in self.load(self.entries())]
         problems = [item for item in found if isinstance(item, Problem)]
@@ -169,7 +169,7 @@ class Store:
         """Whether a record of this id is in the store."""
         return self.files.exists(record_id + SUFFIX)
 
-    def save(self, record: Record) -> Saved:
+    def save(self, record: Document) -> Saved:
         """Write a record. When the store refuses it, it goes to the temporary directory: nothing is lost.
 
         Raises:
