@@ -1,0 +1,163 @@
+"""One cell's way to its device: artifact, link, processes, and what a record says before its first block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitbench import __version__, runtime
+from vitbench.catalog import Workload
+from vitbench.errors import UsageError
+from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
+from vitbench.pipeline.progress import Progress
+from vitbench.records import environment
+from vitbench.records.schema import Counts, Header, TargetPart, WorkloadPart
+from vitbench.records.schema import Protocol as ProtocolPart
+from vitbench.records.store import new_id
+from vitbench.request import Cell, Request
+
+if TYPE_CHECKING:
+    from vitbench.runtime import AgentSession, Runtime, TensorFile
+    from vitbench.transport import Transport
+
+CHECKING = "checking that the artifact computes what PyTorch computes"
+
+
+def build_artifact(
+    workload: Workload,
+    engine: Runtime,
+    cache: ArtifactCache,
+    weights_file: Path | None,
+    label: str,
+    progress: Progress,
+) -> Artifact:
+    """Take the artifact of a workload from the cache, or build it; says which.
+
+    Raises:
+        UsageError: the workload cannot be built as asked, or the cache cannot be used.
+    """
+    artifact = get_artifact(
+        workload,
+        cache,
+        target_runtime=engine.name,
+        runtime_version=engine.version(),
+        weights_file=weights_file,
+        on_stage=lambda text: progress.stage(label, text),
+    )
+    progress.note(f"{label}: {artifact.cache} artifact {artifact.digest[:12]}")
+    return artifact
+
+
+@dataclass(frozen=True)
+class Device:
+    """One cell's way to its device; `clocks_mhz` has the highest clock seen so far, by target."""
+
+    cell: Cell
+    request: Request
+    link: Transport
+    engine: Runtime
+    artifact: Artifact | None
+    scratch: Path
+    clocks_mhz: dict[str, float]
+
+    @contextmanager
+    def session(self, block: int) -> Iterator[AgentSession]:
+        """A fresh agent with the artifact loaded."""
+        with runtime.open_session(
+            self.link,
+            self.engine,
+            self.artifact.model_file if self.artifact else None,
+            self.options(block),
+            self.inputs(),
+        ) as session:
+            yield session
+
+    def options(self, block: int) -> dict[str, Any]:
+        """What the agent is told at load."""
+        return self.engine.load_options(
+            threads=self.request.threads, block=block, model=self.cell.workload.model.name
+        )
+
+    def inputs(self) -> list[TensorFile]:
+        """The tensors that are timed: the first images of the parity check."""
+        return parity.timed_inputs(self.artifact, self.scratch) if self.artifact else []
+
+
+def make_header(device: Device, progress: Progress) -> Header:
+    """Everything the record says before the first block: one agent checks parity and describes the device."""
+    cell, request, artifact = device.cell, device.request, device.artifact
+    workload, model = cell.workload, cell.workload.model
+    progress.stage(cell.label, CHECKING)
+    _refuse_too_many_threads(device)
+    with device.session(0) as session:
+        loaded = session.loaded
+        checked = parity.check(artifact, session) if artifact else None
+        surroundings = environment.fingerprint(session.describe(), session.probe(), device=loaded.device)
+    if checked and not checked.passed:
+        progress.note(f"{cell.label}: parity failed: {checked.reason}")
+    options = device.options(0)
+    created = datetime.now(UTC)
+    return Header(
+        id=new_id(created, model.name, model.resolution, cell.target.name),
+        created_utc=created.isoformat(timespec="seconds"),
+        vitbench_version=__version__,
+        simulated=cell.target.simulated,
+        workload=WorkloadPart(
+            model=model.name,
+            family=model.family,
+            variant=model.variant,
+            task=model.task,
+            attention=model.attention,
+            form=model.form,
+            resolution=model.resolution,
+            batch=workload.batch,
+            weights=workload.weights,
+            upsample=model.upsample,
+        ),
+        target=TargetPart(
+            name=cell.target.name,
+            transport=cell.target.transport,
+            runtime=device.engine.name,
+            runtime_version=loaded.runtime_version,
+            device=loaded.device,
+        ),
+        protocol=ProtocolPart(
+            metric=request.metric,
+            batch=workload.batch,
+            precision=workload.precision,
+            threads=request.threads or cell.target.threads,
+            affinity=options.get("affinity"),
+            builds=1,
+            **device.engine.protocol_facts(options),
+        ),
+        plan=request.plan,
+        counts=artifact.manifest.counts if artifact else _count(workload),
+        artifact=artifact.record_part() if artifact else None,
+        parity=checked,
+        environment=surroundings,
+    )
+
+
+def _refuse_too_many_threads(device: Device) -> None:
+    """Threads beyond the CPUs only wait for each other, and many of them bring a machine to a halt."""
+    threads = device.request.threads
+    if threads is None or device.cell.target.simulated:
+        return
+    with runtime.open_agent(device.link) as agent:
+        cpus = agent.describe().get("allowed_cpus")
+    if cpus is not None and threads > len(cpus):
+        raise UsageError(
+            f"{threads} threads on {device.cell.target.name}, which has {len(cpus)} CPUs to give",
+            f"choose --threads {len(cpus)} or fewer",
+        )
+
+
+def _count(workload: Workload) -> Counts:
+    from vitbench import counting
+
+    counts = counting.count_model(workload.model, workload.batch)
+    return Counts(**{name: getattr(counts, name) for name in Counts.model_fields})

@@ -1,0 +1,185 @@
+"""Measure every cell of a request: model and target to artifact, parity, samples and record."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from vitbench import measure, runtime, transport
+from vitbench.errors import UsageError, VitbenchError
+from vitbench.export import ArtifactCache
+from vitbench.pipeline.device import Device, build_artifact, make_header
+from vitbench.pipeline.outcome import Failure, Outcome
+from vitbench.pipeline.progress import Progress
+from vitbench.records import journal
+from vitbench.records.schema import Block, Estimate, Header, Record, Status
+from vitbench.records.store import Store
+from vitbench.request import Cell, Request
+
+MAX_AUTO_BATCH = 1024
+
+
+def run(request: Request, results: str, progress: Progress) -> Outcome:
+    """Measure every cell of a request, one after the other, and record each as soon as it is done.
+
+    A cell that fails is told and does not stop the others. Ctrl-C keeps what was finished.
+
+    Raises:
+        UsageError: nothing can be recorded there, or a cell cannot be built as asked.
+    """
+    store = Store(results)
+    store.check_writable()
+    _recover(store, progress)
+    cache = ArtifactCache()
+    if request.no_cache:
+        cache = cache.throwaway()
+    records: list[Record] = []
+    failures: list[Failure] = []
+    clocks_mhz: dict[str, float] = {}
+    for first in request.cells:
+        cell: Cell | None = first
+        tried: list[Record] = []
+        while cell is not None:
+            try:
+                tried.append(_run_cell(cell, request, store, cache, clocks_mhz, progress))
+                records.append(tried[-1])
+            except VitbenchError as error:
+                if isinstance(error, UsageError) and not (records or failures):
+                    raise
+                progress.note(f"{cell.label}: {error.explain()}")
+                if not (tried and isinstance(error, UsageError)):
+                    failures.append(Failure(cell, error))
+                # Otherwise a search for the best batch has come to the end of the memory.
+                break
+            except Interrupted as interrupted:
+                partial = (*records, interrupted.record) if interrupted.record else tuple(records)
+                return Outcome(partial, tuple(failures), interrupted=True)
+            except KeyboardInterrupt:
+                return Outcome(tuple(records), tuple(failures), interrupted=True)
+            cell = _next_batch(cell, tried) if request.auto_batch else None
+    return Outcome(tuple(records), tuple(failures))
+
+
+class Interrupted(Exception):
+    """Ctrl-C in the middle of a cell; `record` holds its finished blocks, None when there was none."""
+
+    def __init__(self, record: Record | None) -> None:
+        super().__init__()
+        self.record = record
+
+
+def _recover(store: Store, progress: Progress) -> None:
+    """Save the finished blocks of runs that were killed."""
+    for run_ in journal.recover(store, _estimate):
+        if run_.problem:
+            progress.note(f"a run that was killed left a journal that cannot be used: {run_.problem}")
+        elif run_.saved:
+            progress.note(
+                f"saved {run_.blocks} finished blocks of a run that was killed: {run_.saved.location}"
+            )
+
+
+def _estimate(header: Header, blocks: Sequence[Block]) -> Estimate | None:
+    return measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
+
+
+def _next_batch(cell: Cell, tried: Sequence[Record]) -> Cell | None:
+    """The same cell with twice the batch, as long as doubling pays."""
+    rates = [
+        (record.workload.batch, record.estimate.throughput_img_s)
+        for record in tried
+        if record.estimate and record.estimate.throughput_img_s
+    ]
+    batch = measure.next_batch(rates, max_batch=MAX_AUTO_BATCH)
+    if batch is None:
+        return None
+    return replace(cell, workload=cell.workload.model_copy(update={"batch": batch}))
+
+
+def _run_cell(
+    cell: Cell,
+    request: Request,
+    store: Store,
+    cache: ArtifactCache,
+    clocks_mhz: dict[str, float],
+    progress: Progress,
+) -> Record:
+    engine = runtime.for_target(cell.target)
+    with ExitStack() as stack:
+        # The link first: a device that cannot be reached is told before minutes go into an export.
+        link = stack.enter_context(transport.open(cell.target))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-")))
+        artifact = None
+        if engine.artifact_format is not None:
+            artifact = build_artifact(
+                cell.workload, engine, cache, request.weights_file, cell.label, progress
+            )
+        device = Device(cell, request, link, engine, artifact, scratch, clocks_mhz)
+        header = make_header(device, progress)
+        return _measure(device, header, store, progress)
+
+
+def _measure(device: Device, header: Header, store: Store, progress: Progress) -> Record:
+    label = device.cell.label
+    kept = journal.Journal.start(store, header)
+    finished: list[Block] = []
+
+    def keep(block: Block) -> None:
+        finished.append(block)
+        kept.add(block)
+
+    try:
+        result = measure.measure_cell(
+            device.session,
+            header.plan,
+            metric=header.protocol.metric,
+            batch=header.workload.batch,
+            threads=header.protocol.threads,
+            clock_max_mhz=device.clocks_mhz.get(header.target.name),
+            on_progress=lambda seen: progress.measuring(label, seen),
+            on_block=keep,
+            sleep=_no_sleep if header.simulated else time.sleep,
+        )
+    except KeyboardInterrupt:
+        if not finished:
+            kept.discard()
+            raise Interrupted(None) from None
+        reason = f"interrupted by the user after {len(finished)} of {header.plan.blocks} blocks"
+        record = _conclude(header, "inconclusive", (reason,), _estimate(header, finished), finished)
+        _save(kept, record, progress)
+        raise Interrupted(record) from None
+    except VitbenchError:
+        kept.discard()
+        raise
+    if result.clock_max_mhz is not None:
+        device.clocks_mhz[header.target.name] = result.clock_max_mhz
+    record = _conclude(header, result.status, result.reasons, result.estimate, result.blocks)
+    _save(kept, record, progress)
+    return record
+
+
+def _conclude(
+    header: Header, status: Status, reasons: Sequence[str], estimate: Estimate | None, blocks: Sequence[Block]
+) -> Record:
+    """The record of a cell. Without parity nothing else matters."""
+    if header.parity is not None and not header.parity.passed:
+        status, reasons = "parity-failed", (header.parity.reason or "parity failed", *reasons)
+    return Record(
+        **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
+    )
+
+
+def _no_sleep(_seconds: float) -> None:
+    """A scripted device lives in simulated time: waiting for it changes nothing."""
+
+
+def _save(kept: journal.Journal, record: Record, progress: Progress) -> None:
+    saved = kept.finish(record)
+    if kept.problem:
+        progress.note(kept.problem)
+    if saved.problem:
+        progress.note(f"{saved.problem}; the record is kept in {saved.location}")
