@@ -10,7 +10,7 @@ import pytest
 from tests.measure.fakes import FakeDevice, FakeSession, constant
 from vitbench.errors import TargetUnreachable, ToolError, UsageError
 from vitbench.measure import CellResult, make_plan, measure_cell
-from vitbench.measure.cell import BACKOFF_S, COOLING_LIMIT_S
+from vitbench.measure.take import BACKOFF_S, COOLING_LIMIT_S
 from vitbench.records.schema import Block, Plan
 
 FULL = make_plan("full")

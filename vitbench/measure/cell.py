@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Literal
 
-from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
-from vitbench.measure.block import CellProgress, OverLimit, Refresh, Setting, run_block
+from vitbench.errors import ToolError, VitbenchError
+from vitbench.measure.block import OverLimit, Refresh
 from vitbench.measure.result import CellResult, conclude
-from vitbench.measure.session import OpenSession, Readings, Session
-from vitbench.measure.witness import highest_clock_mhz, temperature_c
+from vitbench.measure.session import OpenSession
+from vitbench.measure.take import LinkLost, OutOfReach, Taker
 from vitbench.records.schema import Block, Plan
 from vitbench.stats.blocks import MIN_BATCHES
 from vitbench.stats.quantiles import t_quantile
 
-WARMER_C = 3.0
-COOLING_LIMIT_S = 120.0
-COOLING_STEP_S = 2.0
-BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Two processes that die before any block is finished: the third would die as well.
 HOPELESS_CRASHES = 2
 
@@ -63,7 +57,8 @@ def measure_cell(
     """
     # The quantile imports scipy: before anything is timed.
     t_quantile(0.975, MIN_BATCHES - 1)
-    cell = _Cell(open_session, plan, threads, on_progress, on_block, sleep, clock_max_mhz)
+    taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
+    cell = _Cell(open_session, taker, on_block)
     try:
         cell.run()
     except OverLimit as over:
@@ -74,17 +69,9 @@ def measure_cell(
         metric=metric,
         batch=batch,
         lost=cell.lost,
-        notes=cell.notes,
-        clock_max_mhz=cell.clock_max_mhz,
+        notes=taker.notes,
+        clock_max_mhz=taker.clock_max_mhz,
     )
-
-
-class _OutOfReach(Exception):
-    """The device cannot be reached (any more); the cause says why."""
-
-    def __init__(self, error: TargetUnreachable) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 @dataclass
@@ -92,36 +79,31 @@ class _Cell:
     """The state of one cell while its blocks are taken."""
 
     open_session: OpenSession
-    plan: Plan
-    threads: int
-    refresh: Refresh | None
+    taker: Taker
     on_block: Callable[[Block], None] | None
-    sleep: Callable[[float], None]
-    clock_max_mhz: float | None
     blocks: list[Block] = field(default_factory=list)
     lost: int = 0
     failures: list[VitbenchError] = field(default_factory=list)
     crashes: int = 0
-    notes: list[str] = field(default_factory=list)
     attempts: int = 0
-    first_temp_c: float | None = None
 
     def run(self) -> None:
         """Take every block of the plan, or as many as can be had."""
-        replacements_left = self.plan.blocks // 5
-        slots_left = self.plan.blocks
+        slots_left = self.taker.plan.blocks
+        replacements_left = slots_left // 5
+        notes = self.taker.notes
         while slots_left:
             try:
                 void = self._take()
-            except _OutOfReach as gone:
+            except OutOfReach as gone:
                 self.failures.append(gone.error)
-                self.notes.append(f"the device went out of reach: {gone.error.message}")
+                notes.append(f"the device went out of reach: {gone.error.message}")
                 break
             except ToolError as crash:
                 self._crashed(crash)
                 void = None
             if void is not None:
-                self.notes.append(f"block {self.attempts - 1} does not count: {void}")
+                notes.append(f"block {self.attempts - 1} does not count: {void}")
             if void is not None and replacements_left:
                 replacements_left -= 1
             else:
@@ -133,77 +115,21 @@ class _Cell:
         """One attempt at a block. Why it does not count, or None where it does."""
         index = self.attempts
         self.attempts += 1
-        self._show(index, "opening")
         try:
-            with ExitStack() as stack:
-                session = self._connect(stack, index)
-                block = self._block(session, index)
-        except TargetUnreachable as error:
-            if not error.transient:
-                raise _OutOfReach(error) from error
+            block = self.taker.take(self.open_session, index)
+        except LinkLost as lost:
             self.lost += 1
-            self.failures.append(error)
-            return f"the link was lost: {error.message}"
+            self.failures.append(lost.error)
+            return f"the link was lost: {lost.error.message}"
         self.blocks.append(block)
-        self.clock_max_mhz = highest_clock_mhz(
-            self.clock_max_mhz, block.before.clock_mhz, block.after.clock_mhz
-        )
         if self.on_block is not None:
             self.on_block(block)
-        self._show(index, "done")
+        self.taker.finished(block)
         return block.invalid
-
-    def _connect(self, stack: ExitStack, index: int) -> Session:
-        """Open a session, trying again with growing pauses while the link is down."""
-        for pause_s in (*BACKOFF_S, None):
-            try:
-                return stack.enter_context(self.open_session(index))
-            except TargetUnreachable as error:
-                if pause_s is None or not error.transient:
-                    raise _OutOfReach(error) from error
-                self.sleep(pause_s)
-        raise AssertionError("unreachable")
-
-    def _block(self, session: Session, index: int) -> Block:
-        before = self._cool(session, index)
-        setting = Setting(
-            self.plan, index, self.threads, self.clock_max_mhz, self.refresh, self._finished_ms()
-        )
-        self._show(index, "warm-up")
-        return run_block(session, before, setting)
-
-    def _cool(self, session: Session, index: int) -> Readings:
-        """Wait until the device is no warmer than at the first block, by 3 C; give up after two minutes."""
-        readings = session.probe()
-        if self.first_temp_c is None:
-            self.first_temp_c = temperature_c(readings)
-        waited_s = 0.0
-        while self._is_warm(readings) and waited_s < COOLING_LIMIT_S:
-            self._show(index, "cooling")
-            self.sleep(COOLING_STEP_S)
-            waited_s += COOLING_STEP_S
-            readings = session.probe()
-        if self._is_warm(readings):
-            self.notes.append(
-                f"block {index} started at {temperature_c(readings):.0f} C, "
-                f"the first at {self.first_temp_c:.0f} C: it did not cool down in {COOLING_LIMIT_S:.0f} s"
-            )
-        return readings
-
-    def _is_warm(self, readings: Readings) -> bool:
-        temp_c = temperature_c(readings)
-        return temp_c is not None and self.first_temp_c is not None and temp_c > self.first_temp_c + WARMER_C
 
     def _crashed(self, crash: ToolError) -> None:
         self.crashes += 1
         self.failures.append(crash)
         if not self.blocks and self.crashes >= HOPELESS_CRASHES:
             raise self.failures[0]
-        self.notes.append(f"block {self.attempts - 1} failed: {crash.message}")
-
-    def _finished_ms(self) -> tuple[float, ...]:
-        return tuple(block.median_ms for block in self.blocks if block.invalid is None)
-
-    def _show(self, index: int, phase: Literal["opening", "cooling", "warm-up", "done"]) -> None:
-        if self.refresh is not None:
-            self.refresh(CellProgress(index, self.plan.blocks, phase, finished_ms=self._finished_ms()))
+        self.taker.notes.append(f"block {self.attempts - 1} failed: {crash.message}")

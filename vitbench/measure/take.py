@@ -1,0 +1,143 @@
+"""Take one block after the other on a device: open a process, wait until it is cool, measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vitbench.errors import TargetUnreachable
+from vitbench.measure.block import CellProgress, Refresh, Setting, run_block
+from vitbench.measure.session import OpenSession, Readings, Session
+from vitbench.measure.witness import highest_clock_mhz, temperature_c
+from vitbench.records.schema import Block, Plan
+
+WARMER_C = 3.0
+COOLING_LIMIT_S = 120.0
+COOLING_STEP_S = 2.0
+BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+class OutOfReach(Exception):
+    """The device cannot be reached (any more); `error` says why."""
+
+    def __init__(self, error: TargetUnreachable) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class LinkLost(Exception):
+    """The link was lost during a block; `error` says how. The block can be taken again."""
+
+    def __init__(self, error: TargetUnreachable) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass
+class Taker:
+    """Takes the blocks of one device, in turn.
+
+    Attributes:
+        plan: how much a block samples.
+        threads: threads of the runtime.
+        refresh: refreshes the screen; called between requests only.
+        sleep: how to wait, in seconds.
+        clock_max_mhz: highest clock seen so far.
+        first_temp_c: temperature before the first block, which the others wait for.
+        finished_ms: medians of the blocks so far that count, for the screen.
+        notes: what a reader should know of the way.
+        loading_s, waiting_s: time until models were loaded, and time slept.
+    """
+
+    plan: Plan
+    threads: int
+    refresh: Refresh | None
+    sleep: Callable[[float], None]
+    clock_max_mhz: float | None = None
+    first_temp_c: float | None = None
+    finished_ms: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    loading_s: float = 0.0
+    waiting_s: float = 0.0
+
+    def take(self, open_session: OpenSession, index: int) -> Block:
+        """Take the block of this number.
+
+        Raises:
+            LinkLost: the link was lost during the block.
+            OutOfReach: the device cannot be reached.
+            ToolError: the process died.
+            OverLimit: it is the first block, and the cell would take too long.
+        """
+        self._show(index, "opening")
+        try:
+            with ExitStack() as stack:
+                session = self._connect(stack, open_session, index)
+                block = self._measure(session, index)
+        except TargetUnreachable as error:
+            raise (LinkLost if error.transient else OutOfReach)(error) from error
+        self.clock_max_mhz = highest_clock_mhz(
+            self.clock_max_mhz, block.before.clock_mhz, block.after.clock_mhz
+        )
+        return block
+
+    def finished(self, block: Block) -> None:
+        """Tell the screen that a block is finished and kept."""
+        if block.invalid is None:
+            self.finished_ms.append(block.median_ms)
+        self._show(block.index, "done")
+
+    def _connect(self, stack: ExitStack, open_session: OpenSession, index: int) -> Session:
+        """Open a session, trying again with growing pauses while the link is down."""
+        for pause_s in (*BACKOFF_S, None):
+            begin = time.perf_counter()
+            try:
+                return stack.enter_context(open_session(index))
+            except TargetUnreachable as error:
+                if pause_s is None or not error.transient:
+                    raise OutOfReach(error) from error
+            finally:
+                self.loading_s += time.perf_counter() - begin
+            self._wait(pause_s)
+        raise AssertionError("unreachable")
+
+    def _measure(self, session: Session, index: int) -> Block:
+        before = self._cool(session, index)
+        setting = Setting(
+            self.plan, index, self.threads, self.clock_max_mhz, self.refresh, tuple(self.finished_ms)
+        )
+        self._show(index, "warm-up")
+        return run_block(session, before, setting)
+
+    def _cool(self, session: Session, index: int) -> Readings:
+        """Wait until the device is no warmer than at the first block, by 3 C; give up after two minutes."""
+        readings = session.probe()
+        if self.first_temp_c is None:
+            self.first_temp_c = temperature_c(readings)
+        waited_s = 0.0
+        while self._is_warm(readings) and waited_s < COOLING_LIMIT_S:
+            self._show(index, "cooling")
+            self._wait(COOLING_STEP_S)
+            waited_s += COOLING_STEP_S
+            readings = session.probe()
+        if self._is_warm(readings):
+            self.notes.append(
+                f"block {index} started at {temperature_c(readings):.0f} C, "
+                f"the first at {self.first_temp_c:.0f} C: it did not cool down in {COOLING_LIMIT_S:.0f} s"
+            )
+        return readings
+
+    def _is_warm(self, readings: Readings) -> bool:
+        temp_c = temperature_c(readings)
+        return temp_c is not None and self.first_temp_c is not None and temp_c > self.first_temp_c + WARMER_C
+
+    def _wait(self, seconds: float) -> None:
+        self.sleep(seconds)
+        self.waiting_s += seconds
+
+    def _show(self, index: int, phase: Literal["opening", "cooling", "warm-up", "done"]) -> None:
+        if self.refresh is not None:
+            self.refresh(CellProgress(index, self.plan.blocks, phase, finished_ms=tuple(self.finished_ms)))
