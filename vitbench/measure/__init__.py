@@ -6,15 +6,29 @@ from vitbench.measure.batches import next_batch
 from vitbench.measure.block import CellProgress
 from vitbench.measure.cell import measure_cell
 from vitbench.measure.estimates import estimate
+from vitbench.measure.pairs import (
+    MIN_PAIRS,
+    PairsInterrupted,
+    PairsResult,
+    conclude_pairs,
+    measure_pairs,
+    ratio_of,
+)
 from vitbench.measure.plan import make_plan
 from vitbench.measure.result import CellResult, conclude
 
 __all__ = [
+    "MIN_PAIRS",
     "CellProgress",
     "CellResult",
+    "PairsInterrupted",
+    "PairsResult",
     "conclude",
+    "conclude_pairs",
     "estimate",
     "make_plan",
     "measure_cell",
+    "measure_pairs",
     "next_batch",
+    "ratio_of",
 ]

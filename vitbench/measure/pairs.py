@@ -1,0 +1,214 @@
+"""Measure two things in pairs: two blocks next to each other, in random order, again and again."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from vitbench.errors import ToolError, VitbenchError
+from vitbench.measure.block import Refresh
+from vitbench.measure.cell import HOPELESS_CRASHES
+from vitbench.measure.session import OpenSession
+from vitbench.measure.take import LinkLost, OutOfReach, Taker
+from vitbench.records.comparison import Pair, Ratio
+from vitbench.records.schema import Block, Plan, Status
+from vitbench.stats.blocks import MIN_BATCHES
+from vitbench.stats.pairs import signed_rank_interval
+from vitbench.stats.quantiles import t_quantile
+
+ValueIs = Literal["latency", "compute"]
+# The exact signed-rank interval of 95 % needs six pairs.
+MIN_PAIRS = 6
+
+
+@dataclass(frozen=True)
+class PairsResult:
+    """Both sides' blocks in the order they ran, and the pairs they form.
+
+    `notes` are what a reader should know of the way; `loading_s`, `waiting_s` as in `Taker`.
+    """
+
+    blocks: tuple[tuple[Block, ...], tuple[Block, ...]]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+    loading_s: float
+    waiting_s: float
+    clock_max_mhz: float | None = None
+
+
+def measure_pairs(
+    open_sessions: tuple[OpenSession, OpenSession],
+    plan: Plan,
+    *,
+    value_is: ValueIs = "latency",
+    threads: int = 1,
+    clock_max_mhz: float | None = None,
+    on_progress: Refresh | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> PairsResult:
+    """Take `plan.blocks` / 2 pairs, the order inside each drawn from `plan.seed`.
+
+    A pair of which a witness voids a block, or that lost its link, is replaced, up to 20 % of them. A process
+    that dies costs its pair. When the device goes out of reach, the finished pairs stand.
+
+    Args:
+        open_sessions: of the first and the second side; given the number of the block, which counts both.
+        plan: how much to sample; `blocks` counts both sides.
+        value_is: what of a block is compared: its wall clock, or its compute part.
+
+    Raises:
+        ToolError, TargetUnreachable: no pair could be finished; the first error.
+        OverLimit: a pair would take too long.
+        PairsInterrupted: Ctrl-C; it holds the finished pairs.
+    """
+    # The quantile imports scipy: before anything is timed.
+    t_quantile(0.975, MIN_BATCHES - 1)
+    taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
+    pairs = _Pairs(open_sessions, taker, value_is, random.Random(f"pairs/{plan.seed}"))
+    try:
+        pairs.run(plan.blocks // 2)
+    except KeyboardInterrupt as interrupt:
+        raise PairsInterrupted(pairs.result()) from interrupt
+    return pairs.result()
+
+
+class PairsInterrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a comparison; `result` holds what was finished."""
+
+    def __init__(self, result: PairsResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+@dataclass
+class _Pairs:
+    """The state of a comparison while its pairs are taken."""
+
+    open_sessions: tuple[OpenSession, OpenSession]
+    taker: Taker
+    value_is: ValueIs
+    order: random.Random
+    blocks: tuple[list[Block], list[Block]] = field(default_factory=lambda: ([], []))
+    pairs: list[Pair] = field(default_factory=list)
+    failures: list[VitbenchError] = field(default_factory=list)
+    crashes: int = 0
+    attempts: int = 0
+
+    def run(self, wanted: int) -> None:
+        """Take so many pairs, or as many as can be had."""
+        slots_left, replacements_left = wanted, wanted // 5
+        notes = self.taker.notes
+        while slots_left:
+            void = None
+            try:
+                void = self._take()
+            except OutOfReach as gone:
+                self.failures.append(gone.error)
+                notes.append(f"the device went out of reach: {gone.error.message}")
+                break
+            except ToolError as crash:
+                self._crashed(crash)
+            if void is not None:
+                notes.append(f"pair {self.attempts} does not count: {void}")
+            if void is not None and replacements_left:
+                replacements_left -= 1
+            else:
+                slots_left -= 1
+        if not self.pairs:
+            raise self.failures[0]
+
+    def _take(self) -> str | None:
+        """One attempt at a pair. Why it does not count, or None where it does."""
+        first: Literal[0, 1] = 1 if self.order.getrandbits(1) else 0
+        number = self.attempts
+        self.attempts += 1
+        taken: dict[int, Block] = {}
+        try:
+            for position, side in enumerate((first, 1 - first)):
+                taken[side] = self.taker.take(self.open_sessions[side], 2 * number + position)
+                self.taker.finished(taken[side])
+        except LinkLost as lost:
+            self.failures.append(lost.error)
+            return f"the link was lost: {lost.error.message}"
+        for side, block in taken.items():
+            self.blocks[side].append(block)
+        invalid = taken[0].invalid or taken[1].invalid
+        self.pairs.append(
+            Pair(
+                first=first,
+                blocks=(len(self.blocks[0]) - 1, len(self.blocks[1]) - 1),
+                log_ratio=math.log(self._datum(taken[1]) / self._datum(taken[0])),
+                invalid=invalid,
+            )
+        )
+        return invalid
+
+    def _datum(self, block: Block) -> float:
+        return block.median_ms if self.value_is == "latency" else float(np.median(block.samples.compute_ns))
+
+    def _crashed(self, crash: ToolError) -> None:
+        self.crashes += 1
+        self.failures.append(crash)
+        if not self.pairs and self.crashes >= HOPELESS_CRASHES:
+            raise self.failures[0]
+        self.taker.notes.append(f"pair {self.attempts} failed: {crash.message}")
+
+    def result(self) -> PairsResult:
+        """What was taken so far."""
+        return PairsResult(
+            blocks=(tuple(self.blocks[0]), tuple(self.blocks[1])),
+            pairs=tuple(self.pairs),
+            notes=tuple(self.taker.notes),
+            loading_s=self.taker.loading_s,
+            waiting_s=self.taker.waiting_s,
+            clock_max_mhz=self.taker.clock_max_mhz,
+        )
+
+
+def ratio_of(pairs: Sequence[Pair]) -> Ratio | None:
+    """Ratio of the second side over the first, of the pairs that count; None without any.
+
+    Point: exp of the Hodges-Lehmann estimate of the log-ratios. Interval: the inverted signed-rank test.
+    """
+    counted = [pair.log_ratio for pair in pairs if pair.invalid is None]
+    if not counted:
+        return None
+    interval = signed_rank_interval(counted)
+    return Ratio(
+        ratio=math.exp(interval.estimate),
+        low=math.exp(interval.low),
+        high=math.exp(interval.high),
+        confidence=interval.confidence,
+        pairs=len(counted),
+    )
+
+
+def conclude_pairs(result: PairsResult, plan: Plan) -> tuple[Status, tuple[str, ...]]:
+    """What a comparison is worth, parity aside, and why.
+
+    `inconclusive`: fewer pairs count than the plan asks for, or too few for an interval, or it was quick.
+    `unsteady`: fewer than 80 % of the blocks that count warmed up to a steady state. Otherwise `valid`.
+    """
+    wanted, counted = plan.blocks // 2, [pair for pair in result.pairs if pair.invalid is None]
+    against = []
+    if plan.preset == "quick":
+        against.append("a quick comparison is never valid")
+    if len(counted) < wanted:
+        against.append(f"only {len(counted)} of {wanted} pairs could be used")
+    if len(counted) < MIN_PAIRS:
+        against.append(f"{len(counted)} pairs have no 95 % interval, {MIN_PAIRS} would")
+    used = [result.blocks[side][pair.blocks[side]] for pair in counted for side in (0, 1)]
+    steady = sum(block.steady for block in used)
+    unsteady = (
+        []
+        if 5 * steady >= 4 * len(used)
+        else [f"only {steady} of {len(used)} blocks warmed up to a steady state"]
+    )
+    status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
+    return status, (*against, *unsteady, *result.notes)
