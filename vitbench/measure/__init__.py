@@ -10,12 +10,14 @@ from vitbench.measure.pairs import (
     MIN_PAIRS,
     PairsInterrupted,
     PairsResult,
+    ValueIs,
     conclude_pairs,
     measure_pairs,
     ratio_of,
 )
 from vitbench.measure.plan import make_plan
 from vitbench.measure.result import CellResult, conclude
+from vitbench.measure.rounds import measure_rounds
 
 __all__ = [
     "MIN_PAIRS",
@@ -23,12 +25,14 @@ __all__ = [
     "CellResult",
     "PairsInterrupted",
     "PairsResult",
+    "ValueIs",
     "conclude",
     "conclude_pairs",
     "estimate",
     "make_plan",
     "measure_cell",
     "measure_pairs",
+    "measure_rounds",
     "next_batch",
     "ratio_of",
 ]

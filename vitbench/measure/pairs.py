@@ -197,7 +197,7 @@ def conclude_pairs(result: PairsResult, plan: Plan) -> tuple[Status, tuple[str, 
     """
     wanted, counted = plan.blocks // 2, [pair for pair in result.pairs if pair.invalid is None]
     against = []
-    if plan.preset == "quick":
+    if plan.preset == "quick-pairs":
         against.append("a quick comparison is never valid")
     if len(counted) < wanted:
         against.append(f"only {len(counted)} of {wanted} pairs could be used")

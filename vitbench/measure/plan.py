@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from vitbench.errors import UsageError
 from vitbench.records.schema import Plan
 
-Preset = Literal["full", "pairs", "quick"]
+Preset = Literal["full", "pairs", "quick", "quick-pairs", "choice"]
 
 MAX_BLOCKS = 1000
 
@@ -43,6 +43,30 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "slow_timed_min_iterations": 5,
         "slow_cap_s": 1.0,
     },
+    "quick-pairs": {
+        "blocks": 12,
+        "warmup_min_iterations": 3,
+        "warmup_min_s": 0.0,
+        "warmup_cap_s": 0.3,
+        "timed_min_iterations": 5,
+        "timed_min_s": 0.0,
+        "timed_cap_s": 0.3,
+        "slow_warmup_min_iterations": 3,
+        "slow_timed_min_iterations": 5,
+        "slow_cap_s": 1.0,
+    },
+    "choice": {
+        "blocks": 3,
+        "warmup_min_iterations": 3,
+        "warmup_min_s": 0.0,
+        "warmup_cap_s": 0.3,
+        "timed_min_iterations": 5,
+        "timed_min_s": 0.0,
+        "timed_cap_s": 0.3,
+        "slow_warmup_min_iterations": 3,
+        "slow_timed_min_iterations": 5,
+        "slow_cap_s": 1.0,
+    },
 }
 
 
@@ -72,10 +96,10 @@ def make_plan(
     cell_limit_s: float | None = None,
     seed: int = 0,
 ) -> Plan:
-    """A preset with overrides. `pairs` counts both sides of its ten pairs as blocks.
+    """A preset with overrides. In `pairs` and `quick-pairs`, `blocks` are those of both sides together.
 
     Args:
-        preset: `full`, `pairs` or `quick`.
+        preset: `full`, `pairs`, `quick`, `quick-pairs`, or `choice`: rounds to choose a formulation by.
         blocks: fresh processes, 1 to 1000.
         ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
             (0.01 for 1 %), above 0 and below 1.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from vitbench.errors import UsageError
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.pipeline.progress import Progress
 from vitbench.records import environment
-from vitbench.records.schema import Counts, Header, TargetPart, WorkloadPart
+from vitbench.records.schema import Counts, Header, Parity, TargetPart, WorkloadPart
 from vitbench.records.schema import Protocol as ProtocolPart
 from vitbench.records.store import new_id
 from vitbench.request import Cell, Request
@@ -34,8 +34,13 @@ def build_artifact(
     weights_file: Path | None,
     label: str,
     progress: Progress,
+    *,
+    formulation: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Take the artifact of a workload from the cache, or build it; says which.
+
+    Args:
+        formulation: kind of part to formulation; the default ones when None.
 
     Raises:
         UsageError: the workload cannot be built as asked, or the cache cannot be used.
@@ -46,6 +51,7 @@ def build_artifact(
         target_runtime=engine.name,
         runtime_version=engine.version(),
         weights_file=weights_file,
+        formulation=formulation,
         on_stage=lambda text: progress.stage(label, text),
     )
     progress.note(f"{label}: {artifact.cache} artifact {artifact.digest[:12]}")
@@ -87,15 +93,30 @@ class Device:
         return parity.timed_inputs(self.artifact, self.scratch) if self.artifact else []
 
 
-def make_header(device: Device, progress: Progress) -> Header:
-    """Everything the record says before the first block: one agent checks parity and describes the device."""
+def check_parity(device: Device, session: AgentSession, known: dict[str, Parity]) -> Parity | None:
+    """Whether the artifact computes what its reference does; None without one. `known` is by digest."""
+    if device.artifact is None:
+        return None
+    digest = device.artifact.digest
+    if digest not in known:
+        known[digest] = parity.check(device.artifact, session)
+    return known[digest]
+
+
+def make_header(device: Device, progress: Progress, known: dict[str, Parity] | None = None) -> Header:
+    """Everything the record says before the first block: one agent checks parity and describes the device.
+
+    Args:
+        known: parity of artifacts that were checked on this device already, by digest; what is checked here
+            is added.
+    """
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
     progress.stage(cell.label, CHECKING)
     _refuse_too_many_threads(device)
     with device.session(0) as session:
         loaded = session.loaded
-        checked = parity.check(artifact, session) if artifact else None
+        checked = check_parity(device, session, {} if known is None else known)
         surroundings = environment.fingerprint(session.describe(), session.probe(), device=loaded.device)
     if checked and not checked.passed:
         progress.note(f"{cell.label}: parity failed: {checked.reason}")
