@@ -10,7 +10,7 @@ import pytest
 from benchmarks.example_records import example_record
 from vitbench.errors import UsageError
 from vitbench.report import Screen, render_records
-from vitbench.report.layout import NARROWEST_MODEL
+from vitbench.report.sheet import NARROWEST_MODEL
 
 MIXED: tuple[dict[str, Any], ...] = (
     {},

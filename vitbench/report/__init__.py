@@ -1,7 +1,9 @@
 """Records as tables and data: one renderer per format over the same rows."""
 
+from vitbench.report.comparisons.render import render_comparisons
+from vitbench.report.files import write_reports
 from vitbench.report.render import render, render_records
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
 
-__all__ = ["Row", "Screen", "render", "render_records"]
+__all__ = ["Row", "Screen", "render", "render_comparisons", "render_records", "write_reports"]

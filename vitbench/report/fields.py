@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from vitbench.report.numbers import MISSING, significant, with_interval
 from vitbench.report.rows import Row
+from vitbench.report.sheet import NEVER_DROPPED
 
 COMPUTE_ONLY = "†"
 WITHIN_PROCESS = "‡"
 TOO_FEW = "n/a"
-NEVER_DROPPED = 0
 
 Cell = Callable[[Row], str]
 

@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from vitbench.report import fields
 from vitbench.report.fields import Column
 from vitbench.report.numbers import MISSING, cells_wide
 from vitbench.report.rows import Row
+from vitbench.report.sheet import GAP, NEVER_DROPPED, PARTLY_SIMULATED, SIMULATED, Filled, Sheet, letter
 from vitbench.text import clean
 
-GAP = 2
-NARROWEST_MODEL = 12
 SETUP = "setup"
-SIMULATED = "SIMULATED: a script played these figures back, nothing was measured"
-PARTLY_SIMULATED = "simulated: a script played these figures back, they were not measured"
 COMPUTE_ONLY = f"{fields.COMPUTE_ONLY} compute only: the copies to and from the device could not be timed"
 WITHIN_PROCESS = (
     f"{fields.WITHIN_PROCESS} within-process only: under 5 blocks there is no interval between processes"
 )
 TOO_FEW = f"{fields.TOO_FEW}: too few effective iterations (a p90 needs 64, a p95 130, a p99 662)"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table ready to be drawn: one list of cells per row, `lead` above it, `notes` below."""
-
-    watermark: str | None
-    lead: list[str]
-    headers: list[str]
-    right: list[bool]
-    cells: list[list[str]]
-    statuses: list[str]
-    notes: list[str]
-
-    def widths(self) -> list[int]:
-        """Room that each column needs, by its widest cell."""
-        return [max(map(cells_wide, column)) for column in zip(self.headers, *self.cells, strict=True)]
-
-    def squeezed(self, width: int) -> list[int] | None:
-        """Room for each column when status, then model, may take several lines; None: it does not fit."""
-        widths = self.widths()
-        excess = sum(widths) + GAP * (len(widths) - 1) - width
-        words = [word for cells in (self.headers, *self.cells) for word in cells[-1].split()]
-        for column, least in ((-1, max(map(cells_wide, words))), (0, NARROWEST_MODEL)):
-            given = min(max(excess, 0), max(widths[column] - least, 0))
-            widths[column] -= given
-            excess -= given
-        return widths if excess <= 0 else None
 
 
 def sheet(
@@ -97,22 +65,7 @@ def sheet(
     )
 
 
-@dataclass(frozen=True)
-class _Filled:
-    """A column with its cells."""
-
-    name: str
-    header: str
-    cells: list[str]
-    right: bool = False
-    drop: int = fields.NEVER_DROPPED
-
-    @property
-    def width(self) -> int:
-        return max(map(cells_wide, (self.header, *self.cells)))
-
-
-def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[_Filled]:
+def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[Filled]:
     """Every column that says something about these rows."""
     facts = [_fill(fact.column, rows) for fact in fields.FACTS if fact.column and fact.name in differing]
     figures = [_fill(column, rows) for column in fields.FIGURES]
@@ -121,7 +74,7 @@ def _candidates(rows: Sequence[Row], differing: Sequence[str]) -> list[_Filled]:
     return [*subject, *facts, _fill(_value(rows), rows), *told]
 
 
-def _chosen(rows: Sequence[Row], names: Sequence[str]) -> list[_Filled]:
+def _chosen(rows: Sequence[Row], names: Sequence[str]) -> list[Filled]:
     """The subject, then the columns of these names."""
     known = {
         column.name: column
@@ -143,19 +96,19 @@ def _value(rows: Sequence[Row]) -> Column:
     return fields.THROUGHPUT if units == {"img/s"} else fields.LATENCY
 
 
-def _fill(column: Column, rows: Sequence[Row]) -> _Filled:
+def _fill(column: Column, rows: Sequence[Row]) -> Filled:
     header = column.header
     if column.name == "gmacs" and any(row.batch > 1 for row in rows):
         header = "GMACs/img"
     cells = [clean(column.cell(row)) for row in rows]
-    return _Filled(column.name, header, cells, column.right, column.drop)
+    return Filled(column.name, header, cells, column.right, column.drop)
 
 
-def _fitting(columns: Sequence[_Filled], differing: Sequence[str], width: int) -> list[_Filled]:
+def _fitting(columns: Sequence[Filled], differing: Sequence[str], width: int) -> list[Filled]:
     """The columns that fit, the most readily dropped ones gone; a fact that goes needs a letter."""
     kept = sorted(columns, key=lambda column: column.drop)
     widths = {column.name: column.width for column in kept}
-    while kept[-1].drop != fields.NEVER_DROPPED:
+    while kept[-1].drop != NEVER_DROPPED:
         shown = {column.name for column in kept}
         letters = 0 if shown.issuperset(differing) else GAP + len(SETUP)
         if sum(widths[name] + GAP for name in shown) - GAP + letters <= width:
@@ -164,20 +117,14 @@ def _fitting(columns: Sequence[_Filled], differing: Sequence[str], width: int) -
     return [column for column in columns if column in kept]
 
 
-def _setup(hidden: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[_Filled]]:
+def _setup(hidden: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[Filled]]:
     """Letters of the set-ups that differ in hidden facts, in the order of their rows, and their column."""
     setups = [", ".join(words) for words in zip(*hidden, strict=True)]
-    letters = {words: _letter(number) for number, words in enumerate(dict.fromkeys(setups))}
-    return letters, [_Filled("setup", SETUP, [letters[words] for words in setups])] if setups else []
+    letters = {words: letter(number) for number, words in enumerate(dict.fromkeys(setups))}
+    return letters, [Filled("setup", SETUP, [letters[words] for words in setups])] if setups else []
 
 
-def _letter(number: int) -> str:
-    """A, B, ..., Z, AA, AB, ..."""
-    rest, last = divmod(number, 26)
-    return (_letter(rest - 1) if rest else "") + chr(ord("A") + last)
-
-
-def _status(rows: Sequence[Row]) -> _Filled:
+def _status(rows: Sequence[Row]) -> Filled:
     """The status in words, with the number of the note that says why."""
     notes = {reason: f" [{number}]" for number, reason in enumerate(_reasons(rows), 1)}
     told = _partly_simulated(rows)
@@ -185,7 +132,7 @@ def _status(rows: Sequence[Row]) -> _Filled:
         row.status + (", simulated" if told and row.simulated else "") + notes.get("; ".join(row.reasons), "")
         for row in rows
     ]
-    return _Filled("status", "status", cells)
+    return Filled("status", "status", cells)
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:

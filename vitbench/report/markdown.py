@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vitbench.report.layout import sheet
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
+from vitbench.report.sheet import Sheet
 
 # The columns that a page is wide enough for.
 MOST_DROP = 9
@@ -18,7 +19,11 @@ _CODE = ("model", "target", "device")
 
 def render(rows: Sequence[Row], screen: Screen) -> str:
     """Write rows as a GitHub-flavoured table, with what they share above it and the notes below."""
-    page = sheet(rows, most_drop=MOST_DROP, chosen=screen.columns)
+    return draw(sheet(rows, most_drop=MOST_DROP, chosen=screen.columns))
+
+
+def draw(page: Sheet) -> str:
+    """Write a table that is laid out already; see `render`."""
     lines = [f"**{escape(page.watermark)}**", ""] if page.watermark else []
     for line in page.lead:
         lines += [escape(line), ""]

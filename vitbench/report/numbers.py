@@ -21,6 +21,18 @@ def with_interval(value: float, low: float | None, high: float | None) -> str:
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 
+def bracketed(value: float | None, low: float | None, high: float | None) -> str:
+    """A value with both ends of its interval, to the digits that two of half its width allow.
+
+    0.50312 in [0.4971, 0.5107] is `0.503 [0.497, 0.511]`: never more than three decimals, or than three
+    digits of a value under 0.1. Without an interval: three digits alone.
+    """
+    if value is None or low is None or high is None or high <= low:
+        return significant(value)
+    decimals = min(_decimals((high - low) / 2, 2), max(3, _decimals(abs(value), 3)))
+    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
 def reach(value: float, low: float | None, high: float | None) -> float | None:
     """The larger distance from the value to an end of its interval; None without an interval.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from vitbench.report.layout import GAP, Sheet, sheet
+from vitbench.report.layout import sheet
 from vitbench.report.numbers import cells_wide, wrap
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
+from vitbench.report.sheet import GAP, Sheet
 
 STYLES = {"valid": "green", "unsteady": "yellow", "inconclusive": "yellow", "parity-failed": "bold red"}
 
@@ -18,7 +19,11 @@ def render(rows: Sequence[Row], screen: Screen) -> str:
 
     Nothing is ever cut off, and the status is a word, so that it can be read without colour.
     """
-    page = sheet(rows, screen.width, chosen=screen.columns)
+    return draw(sheet(rows, screen.width, chosen=screen.columns), screen)
+
+
+def draw(page: Sheet, screen: Screen) -> str:
+    """Draw a table that is laid out already; see `render`."""
     widths = page.squeezed(screen.width)
     body = _list(page, screen) if widths is None else _table(page, widths, screen)
     parts = [
@@ -38,7 +43,8 @@ def _table(page: Sheet, widths: Sequence[int], screen: Screen) -> Iterator[str]:
         folded = [wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
         for *figures, last in zip_longest(*folded, fillvalue=""):
             line = _line(figures, page.right[:-1], widths[:-1]) + " " * GAP
-            yield (line + screen.paint(last, STYLES.get(status))).rstrip()
+            space = " " * (widths[-1] - cells_wide(last)) if page.right[-1] else ""
+            yield (line + space + screen.paint(last, STYLES.get(status))).rstrip()
 
 
 def _line(cells: Sequence[str], right: Sequence[bool], widths: Sequence[int]) -> str:

@@ -1,0 +1,1 @@
+"""Comparisons as tables, sentences and data: the same rows behind every format."""
