@@ -78,6 +78,26 @@ def test_nothing_compared_does_not_pass() -> None:
     assert found.reason == "nothing was compared"
 
 
+def test_empty_outputs_are_nothing_compared() -> None:
+    empty = np.zeros((1, 0, 4))
+    found = compared([empty], [empty])
+    assert not found.passed
+    assert found.reason == "nothing was compared: every output is empty"
+    beside = compare([({"a": empty, "b": outputs(0)}, {"a": empty, "b": outputs(0)})], "fp16")
+    assert (beside.passed, beside.max_diff) == (True, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1), (0, 5)])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_logits_without_a_choice_of_classes_decide_nothing(shape: tuple[int, ...], precision: str) -> None:
+    values = np.asarray(outputs(0, shape))
+    found = compare(
+        [({"logits": values, "map": outputs(1)}, {"logits": values, "map": outputs(1)})], precision
+    )
+    assert found.passed, found.reason
+    assert (found.argmax_agreement, found.argmax_counted) == (None, 0)
+
+
 def test_an_output_of_zeros_matches_only_zeros() -> None:
     zeros = np.zeros((1, 10))
     assert compared([zeros], [zeros]).passed

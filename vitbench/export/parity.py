@@ -27,7 +27,7 @@ FP32_TOLERANCE = 1e-4
 FP16_TOLERANCE = 2e-2
 FP16_COSINE = 0.999
 FP16_AGREEMENT = 0.99
-DECISIONS = "logits"  # the output whose axis 1 holds classes
+DECISIONS = "logits"  # the output whose axis 1 holds classes, two or more
 
 Precision = Literal["fp32", "fp16"]
 
@@ -57,11 +57,12 @@ class _Running:
         finite = np.isfinite(got)
         self.finite += int(finite.sum())
         self.not_finite += int(finite.size - finite.sum())
-        self.absmax = max(self.absmax, float(np.abs(wanted).max()))
+        self.absmax = max(self.absmax, float(np.abs(wanted).max(initial=0.0)))
         self.difference = max(self.difference, float(np.abs(got - wanted)[finite].max(initial=0.0)))
-        if finite.all():
+        if finite.size and finite.all():
             self.cosine = min(self.cosine, _cosine(wanted, got))
-            agreed, counted = _agreement(wanted, got) if self.decides else (0, 0)
+            decides = self.decides and wanted.ndim > 1 and wanted.shape[1] > 1
+            agreed, counted = _agreement(wanted, got) if decides else (0, 0)
             self.agreed, self.counted = self.agreed + agreed, self.counted + counted
 
 
@@ -118,8 +119,8 @@ def _verdict(running: Mapping[str, _Running], inputs: int, precision: Precision)
     agreement = sum(each.agreed for each in outputs) / counted if counted else None
     not_finite = sum(each.not_finite for each in outputs)
     reasons = []
-    if not inputs:
-        reasons.append("nothing was compared")
+    if not any(each.finite + each.not_finite for each in outputs):
+        reasons.append("nothing was compared: every output is empty" if inputs else "nothing was compared")
     if not_finite:
         reasons.append(f"{not_finite} output values are not finite")
     if max_diff is not None and max_diff > tolerance:

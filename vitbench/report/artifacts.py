@@ -83,6 +83,12 @@ def exported(artifact: Artifact, parity: Parity, where: Path, *, as_json: bool) 
         ("size", f"{artifact.manifest.bytes / 1e6:.1f} MB"),
         ("attention", ", ".join(f"{kind}: {how}" for kind, how in artifact.manifest.formulation.items())),
         ("MACs of the graph", f"{counts.macs_artifact:,}"),
-        ("parity", f"{verdict}, largest difference {parity.max_diff:.2g} of {parity.tolerance:g} allowed"),
+        ("parity", f"{verdict}{_difference(parity)}"),
     ]
     return columns(("artifact", artifact.cache), rows)
+
+
+def _difference(parity: Parity) -> str:
+    if parity.max_diff is None:
+        return ""
+    return f", largest difference {parity.max_diff:.2g} of {parity.tolerance:g} allowed"
