@@ -58,6 +58,35 @@ def test_models_by_name_or_pattern(pattern: str, count: int) -> None:
     assert len(select(rows_of(*CELLS), Filters(models=[pattern])).rows) == count
 
 
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        ("onnx:net", 2),
+        ("onnx:net:224", 1),
+        ("onnx:net:512x512", 1),
+        ("py:net.py:build", 1),
+        ("py:net.py:build:224x224", 1),
+        ("py:net.py", 0),
+        ("onnx:*", 2),
+        ("onnx", 0),
+    ],
+)
+def test_models_from_elsewhere_by_name(pattern: str, count: int) -> None:
+    rows = rows_of(
+        {"model": "onnx:net"},
+        {"model": "onnx:net", "resolution": (512, 512)},
+        {"model": "py:net.py:build"},
+        {"model": "effvit-b2"},
+    )
+    assert len(select(rows, Filters(models=[pattern])).rows) == count
+
+
+def test_what_is_no_resolution_matches_nothing() -> None:
+    assert select(rows_of(*CELLS), Filters(models=["effvit-b2:big"])).rows == []
+    with pytest.raises(UsageError, match="'0' is not positive"):
+        select(rows_of(*CELLS), Filters(models=["effvit-b2:0"]))
+
+
 def test_several_filters_must_all_hold() -> None:
     asked = Filters(models=["other-*", "effvit-b2"], targets=["orin"])
     assert names(select(rows_of(*CELLS), asked).rows) == ["other-b1:224x224"]

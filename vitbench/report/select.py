@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
+from vitbench.catalog.names import format_resolution, looks_like_resolution, parse_resolution
 from vitbench.errors import UsageError
 from vitbench.report.rows import Row
 
@@ -104,10 +105,12 @@ def _matches(row: Row, filters: Filters) -> bool:
 
 
 def _model_matches(row: Row, pattern: str) -> bool:
-    name, _, resolution = pattern.partition(":")
-    if resolution.isdigit():
-        resolution = f"{resolution}x{resolution}"
-    return fnmatchcase(row.model, name) and resolution in ("", row.resolution)
+    if fnmatchcase(row.model, pattern):
+        return True
+    name, _, size = pattern.rpartition(":")  # names of networks from elsewhere have colons themselves
+    if not looks_like_resolution(size):
+        return False
+    return fnmatchcase(row.model, name) and format_resolution(parse_resolution(size)) == row.resolution
 
 
 def _newest(rows: list[Row]) -> list[Row]:
