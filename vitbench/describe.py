@@ -129,7 +129,7 @@ def _published(
 ) -> list[dict[str, Any]]:
     described = []
     for figure in variant.published:
-        here = figure.resolution in (None, spec.resolution)
+        here = (figure.resolution or variant.resolution) == spec.resolution
         params = ours["params"] / 1e6 if spec.as_published else None
         macs = ours["macs"] / 1e9 if spec.as_published and here else None
         described.append(
