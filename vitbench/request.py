@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from vitbench import catalog
 from vitbench.catalog import ModelSpec, TargetSpec, Workload
+from vitbench.catalog.elsewhere import own_weights
 from vitbench.errors import UsageError
 from vitbench.measure.plan import make_plan
 from vitbench.records.schema import Plan
@@ -127,29 +128,39 @@ def parse_request(
 def _workload(
     model: ModelSpec, batch: int, precision: str | None, weights: str, target: TargetSpec
 ) -> Workload:
-    chosen = cast(Literal["fp32", "fp16"], precision or target.precision)
+    chosen = _precision(model, precision) or precision or target.precision
     if target.simulated and not weights.startswith("seeded:"):
         raise UsageError(
             f"target '{target.name}' runs no network, so weights mean nothing there", "drop --weights"
         )
     if model.own_weights:
         weights = _own_weights(model, batch, weights)
-    if target.runtime == "onnxruntime" and chosen == "fp16":
+    if target.runtime == "onnxruntime" and chosen == "fp16" and model.family != "onnx":
         raise UsageError(
             f"fp16 on {target.name} would mean nothing: ONNX Runtime runs fp16 graphs in fp32 on a CPU",
             "drop --precision fp16",
         )
-    return Workload(model=model, batch=batch, precision=chosen, weights=weights)
+    return Workload(
+        model=model, batch=batch, precision=cast(Literal["fp32", "fp16"], chosen), weights=weights
+    )
+
+
+def _precision(model: ModelSpec, asked: str | None) -> str | None:
+    """The precision of a graph that was given, which has one; None for a network that is exported in any."""
+    fixed: str | None = model.hyper.get("precision") if model.family == "onnx" else None
+    if fixed and asked and asked != fixed:
+        raise UsageError(f"{model.name} is a graph in {fixed}, not {asked}", "drop --precision")
+    return fixed
 
 
 def _own_weights(model: ModelSpec, batch: int, weights: str) -> str:
-    """What stands for the weights of a network that brings them."""
+    """What stands for the weights of a network that brings them, which takes no others."""
     if not weights.startswith("seeded:"):
         raise UsageError(f"{model.name} brings its own weights", "drop --weights")
     fixed = model.hyper.get("batch", batch)
     if batch != fixed:
         raise UsageError(f"{model.name} is a graph for batch {fixed}, not {batch}", f"give --batch {fixed}")
-    return "own"
+    return own_weights(model.hyper)
 
 
 def _refuse_namesakes(targets: Sequence[TargetSpec]) -> None:

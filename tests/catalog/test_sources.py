@@ -1,6 +1,9 @@
 """Networks from elsewhere by name."""
 
+import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -88,6 +91,167 @@ def test_onnx_without_an_image(tmp_path: Path) -> None:
     spec = catalog.resolve_model(f"onnx:{path}")
     assert spec.resolution == (1, 1)
     assert [(each.shape, each.dtype, each.values) for each in spec.inputs] == [((16,), "int64", "zeros")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "values"),
+    [
+        (TensorProto.UINT8, "uint8", "integers"),
+        (TensorProto.INT8, "int8", "integers"),
+        (TensorProto.INT32, "int32", "zeros"),
+        (TensorProto.BOOL, "bool", "zeros"),
+        (TensorProto.DOUBLE, "float64", "normal"),
+        (TensorProto.FLOAT16, "float16", "normal"),
+    ],
+)
+def test_types_of_onnx_inputs(tmp_path: Path, kind: int, dtype: str, values: str) -> None:
+    spec = catalog.resolve_model(f"onnx:{graph_file(tmp_path / 'net.onnx', (1, 3, 8, 8), dtype=kind)}")
+    assert [(each.dtype, each.values) for each in spec.inputs] == [(dtype, values)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(TensorProto.STRING, "string"), (TensorProto.BFLOAT16, "bfloat16"), (0, "undefined")]
+)
+@pytest.mark.parametrize("what", ["input", "output"])
+def test_types_that_nobody_can_make_up_are_refused(tmp_path: Path, kind: int, told: str, what: str) -> None:
+    path = graph_file(tmp_path / "net.onnx", (1, 3))
+    model = onnx.load(path)
+    getattr(model.graph, what)[0].type.tensor_type.elem_type = kind
+    onnx.save(model, path)
+    if (what, kind) == ("output", 0):  # a graph need not say what it gives
+        assert catalog.resolve_model(f"onnx:{path}").name == "onnx:net"
+        return
+    with pytest.raises(UsageError, match=rf"{what} '.*' of .*net\.onnx is of type {told}") as caught:
+        catalog.resolve_model(f"onnx:{path}")
+    assert "float32" in hint_of(caught)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "precision"),
+    [
+        ([TensorProto.FLOAT16, TensorProto.FLOAT16], "fp16"),
+        ([TensorProto.FLOAT16, TensorProto.FLOAT], "fp16"),
+        ([TensorProto.FLOAT, TensorProto.FLOAT16], "fp32"),
+        ([TensorProto.INT64, TensorProto.FLOAT16], "fp16"),
+        ([], "fp32"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True], ids=["initializers", "constants"])
+def test_the_precision_of_a_graph_is_that_of_most_of_its_weights(
+    tmp_path: Path, kinds: list[int], precision: str, inside: bool
+) -> None:
+    path = graph_file(tmp_path / "net.onnx", (1, 3, 8, 8))
+    model = onnx.load(path)
+    for number, kind in enumerate(kinds):
+        size = 100 if number == 0 else 10
+        tensor = helper.make_tensor(f"more{number}", kind, (size,), np.zeros(size))
+        if inside:
+            model.graph.node.append(helper.make_node("Constant", [], [tensor.name], value=tensor))
+        else:
+            model.graph.initializer.append(tensor)
+    onnx.save(model, path)
+    assert catalog.resolve_model(f"onnx:{path}").hyper["precision"] == precision
+    (cell,) = parse_request(models=[f"onnx:{path}"], targets=["cpu"]).cells
+    assert cell.workload.precision == precision
+    parse_request(models=[f"onnx:{path}"], targets=["cpu"], precision=precision)
+    other = {"fp16": "fp32", "fp32": "fp16"}[precision]
+    with pytest.raises(UsageError, match=f"is a graph in {precision}, not {other}") as caught:
+        parse_request(models=[f"onnx:{path}"], targets=["cpu"], precision=other)
+    assert hint_of(caught) == "drop --precision"
+
+
+def test_a_graph_without_weights_has_the_precision_of_its_inputs(tmp_path: Path) -> None:
+    path = graph_file(tmp_path / "net.onnx", (1, 3, 8, 8), dtype=TensorProto.FLOAT16)
+    model = onnx.load(path)
+    del model.graph.initializer[:]
+    del model.graph.input[-1]
+    onnx.save(model, path)
+    assert catalog.resolve_model(f"onnx:{path}").hyper["precision"] == "fp16"
+
+
+@pytest.mark.parametrize("suffix", ["@train", ":32x32", "+softmax"])
+def test_suffixes_of_a_graph_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = graph_file(tmp_path / "net.onnx", (1, 3, 8, 8))
+    with pytest.raises(UsageError, match=rf"'{re.escape(suffix)}' means nothing for a file") as caught:
+        catalog.resolve_model(f"onnx:{path}{suffix}")
+    assert hint_of(caught) == f"write onnx:{path}"
+    odd = graph_file(tmp_path / f"net.onnx{suffix}", (1, 3, 8, 8))
+    assert catalog.resolve_model(f"onnx:{odd}").hyper["path"] == str(odd)
+
+
+def test_a_source_without_a_file_says_what_to_write() -> None:
+    with pytest.raises(UsageError, match="'onnx:' names no file") as caught:
+        catalog.resolve_model("onnx:")
+    assert "onnx:FILE.onnx" in hint_of(caught)
+
+
+@pytest.mark.parametrize("place", ["constant", "subgraph"])
+def test_values_inside_of_a_graph_that_lie_in_another_file_are_refused(tmp_path: Path, place: str) -> None:
+    path = graph_file(tmp_path / "net.onnx", (1, 3, 8, 8))
+    model = onnx.load(path)
+    far = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    far.external_data.add(key="location", value="net.bin")
+    if place == "constant":
+        model.graph.node.append(helper.make_node("Constant", [], ["far"], value=far))
+    else:
+        branch = helper.make_graph([], "branch", [], [], [far])
+        model.graph.node.append(helper.make_node("If", ["in0"], ["x"], then_branch=branch))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match=r"net\.onnx keeps values of a constant .*'far'") as caught:
+        catalog.resolve_model(f"onnx:{path}")
+    assert "one file" in hint_of(caught)
+
+
+def weights_of(name: str, **options: Any) -> str:
+    (cell,) = parse_request(models=[name], targets=["cpu"], **options).cells
+    return cell.workload.weights
+
+
+def test_weights_are_named_by_their_content(tmp_path: Path) -> None:
+    """Files of one name are apart in a report, and one that was edited does not hide what it was."""
+    (tmp_path / "b").mkdir()
+    first = graph_file(tmp_path / "net.onnx", (1, 3, 8, 8))
+    second = graph_file(tmp_path / "b" / "net.onnx", (1, 3, 8, 8))
+    assert weights_of(f"onnx:{first}") == f"own:{hashlib.sha256(first.read_bytes()).hexdigest()[:12]}"
+    assert weights_of(f"onnx:{first}") == weights_of(f"onnx:{second}")
+    model = onnx.load(second)
+    model.producer_name = "somebody else"
+    onnx.save(model, second)
+    assert weights_of(f"onnx:{first}") != weights_of(f"onnx:{second}")
+    onnx.save(model, first, save_as_external_data=True, location="net.bin", size_threshold=0)
+    before = weights_of(f"onnx:{first}")
+    (tmp_path / "net.bin").write_bytes(b"\0\0\0\0")
+    assert weights_of(f"onnx:{first}") != before
+
+
+READS = """
+from pathlib import Path
+import torch
+from torch import nn
+class Net(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 4, 1)
+        self.register_buffer("table", torch.zeros(2, dtype=torch.bfloat16), persistent=False)
+def build():
+    net = Net()
+    exec(Path(__file__).with_name("weights").read_text())
+    return net
+"""
+
+
+@pytest.mark.parametrize(
+    "change", ["net.weight.data[0] += 1", "net.table += 1", "net.double()", "net.more = nn.Linear(1, 1)"]
+)
+def test_weights_that_a_function_reads_from_elsewhere_are_part_of_it(tmp_path: Path, change: str) -> None:
+    (tmp_path / "net.py").write_text(READS)
+    (tmp_path / "weights").write_text("pass")
+    name = f"py:{tmp_path / 'net.py'}:build"
+    first, weights = catalog.resolve_model(name), weights_of(name)
+    assert catalog.resolve_model(name) == first
+    assert re.fullmatch("own:[0-9a-f]{12}", weights)
+    (tmp_path / "weights").write_text(change)
+    assert catalog.resolve_model(name).hyper["state"] != first.hyper["state"]
+    assert weights_of(name) != weights
 
 
 def test_another_file_is_another_network(tmp_path: Path, net: str) -> None:
@@ -216,7 +380,7 @@ def test_options_of_the_catalog_mean_nothing_elsewhere(option: str, net: str) ->
 def test_weights_and_batch_of_what_brings_them(tmp_path: Path, net: str) -> None:
     path = graph_file(tmp_path / "net.onnx", (2, 3, 48, 32))
     (cell,) = parse_request(models=[f"onnx:{path}"], targets=["cpu"], batches=["2"]).cells
-    assert cell.workload.weights == "own"
+    assert cell.workload.weights.startswith("own:")
     assert cell.workload.inputs[0].shape == (2, 3, 48, 32)
     with pytest.raises(UsageError, match="is a graph for batch 2, not 1"):
         parse_request(models=[f"onnx:{path}"], targets=["cpu"])

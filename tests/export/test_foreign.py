@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.example_records import example_record
 from tests.export.conftest import RUNTIME, Silent
 from tests.export.ort import OrtSession
 from vitbench import catalog, pipeline
@@ -17,6 +18,8 @@ from vitbench.errors import UsageError
 from vitbench.export import Artifact, ArtifactCache, foreign, get_artifact
 from vitbench.export.inputs import image
 from vitbench.export.parity import check
+from vitbench.pipeline.run import _conclude
+from vitbench.records.schema import Header, Parity
 from vitbench.request import parse_request
 
 BATCH = 2
@@ -112,6 +115,7 @@ def test_parity_is_with_the_unoptimised_graph_and_says_so(artifact: Artifact) ->
     found = check(artifact, OrtSession(artifact.model_file))
     assert found.passed, found.reason
     assert (found.inputs, found.reference) == (8, "onnxruntime, unoptimised")
+    assert found.reason == "compared with zeros in ids: which values may stand there is not known"
     with np.load(artifact.path / artifact.manifest.parity.reference_file) as reference:
         assert reference["logits.7"].shape == (BATCH, 16)
         maps = np.stack([image((3, 8, 8), 0, 2), image((3, 8, 8), 0, 3)])
@@ -155,6 +159,15 @@ def test_the_weights_beside_the_file_are_part_of_key_and_digest(tmp_path: Path) 
     assert first.model_file.read_bytes() == second.model_file.read_bytes()
 
 
+def test_a_file_that_is_moved_is_the_same_artifact(tmp_path: Path) -> None:
+    given = write(tmp_path / "net.onnx")
+    first = artifact_of(given, tmp_path / "cache")
+    (tmp_path / "elsewhere").mkdir()
+    moved = given.rename(tmp_path / "elsewhere" / "net.onnx")
+    assert (artifact_of(moved, tmp_path / "cache").key, first.cache) == (first.key, "built")
+    assert artifact_of(moved, tmp_path / "cache").cache == "reused"
+
+
 @pytest.mark.parametrize("name", ["net.onnx", "net.weights"])
 def test_a_file_that_changes_after_it_was_hashed_is_refused(tmp_path: Path, name: str) -> None:
     given = write(tmp_path / "net.onnx", external=True)
@@ -166,7 +179,10 @@ def test_a_file_that_changes_after_it_was_hashed_is_refused(tmp_path: Path, name
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"batch": 1}, "is a graph for batch 2, not 1"), ({"precision": "fp16"}, "has the precision it was")],
+    [
+        ({"batch": 1}, "is a graph for batch 2, not 1"),
+        ({"precision": "fp16"}, "is a graph in fp32, not fp16"),
+    ],
 )
 def test_another_batch_or_precision_is_refused(
     given: Path, tmp_path: Path, changes: dict[str, Any], told: str
@@ -212,3 +228,78 @@ def test_outputs_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     onnx.save(model, given)
     with pytest.raises(UsageError, match=r"reference output 'x\.0' of unoptimised onnx:net is not finite"):
         artifact_of(given, tmp_path / "cache")
+
+
+def small(path: Path, kind: int, *more: onnx.NodeProto, half: bool = False) -> Path:
+    """A table of 300 vectors, or a convolution, after one input of a type; its output is `y`."""
+    dtype = np.float16 if half else np.float32
+    draw = np.random.default_rng(0).standard_normal
+    weights = [
+        numpy_helper.from_array(draw((300, 16)).astype(dtype), "table"),
+        numpy_helper.from_array(draw((16, 3, 3, 3)).astype(dtype), "filters"),
+    ]
+    shape = (1, 4) if kind in (TensorProto.INT64, TensorProto.BOOL) else (1, 3, 8, 8)
+    to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    outputs = [helper.make_tensor_value_info("y", to, None)]
+    inputs = [helper.make_tensor_value_info("x", kind, shape)]
+    graph = helper.make_graph(list(more), "small", inputs, outputs, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def checked(path: Path, root: Path) -> tuple[Artifact, Parity]:
+    spec = catalog.resolve_model(f"onnx:{path}")
+    workload = Workload(model=spec, precision=spec.hyper["precision"], weights="own:0")
+    artifact = get_artifact(workload, ArtifactCache(root), **RUNTIME)
+    return artifact, check(artifact, OrtSession(artifact.model_file))
+
+
+def test_inputs_that_could_not_be_drawn_are_compared_once_and_that_is_told(tmp_path: Path) -> None:
+    look_up = helper.make_node("Gather", ["table", "x"], ["y"])
+    artifact, found = checked(small(tmp_path / "ids.onnx", TensorProto.INT64, look_up), tmp_path / "cache")
+    assert (artifact.manifest.parity.runs, found.inputs, found.passed) == (1, 1, True)
+    assert found.reason == "compared once only with zeros in x: which values may stand there is not known"
+
+
+def test_pixels_of_8_bits_are_drawn(tmp_path: Path) -> None:
+    nodes = (
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["f", "filters"], ["y"]),
+    )
+    artifact, found = checked(small(tmp_path / "net.onnx", TensorProto.UINT8, *nodes), tmp_path / "cache")
+    assert (found.inputs, found.passed, found.reason) == (16, True, None)
+    with np.load(artifact.path / artifact.manifest.parity.reference_file) as reference:
+        assert not np.array_equal(reference["y.0"], reference["y.1"])
+        assert np.abs(reference["y.0"]).max() > 100
+
+
+def test_a_graph_in_half_precision_is_held_to_what_half_precision_allows(tmp_path: Path) -> None:
+    convolve = helper.make_node("Conv", ["x", "filters"], ["y"])
+    given = small(tmp_path / "net.onnx", TensorProto.FLOAT16, convolve, half=True)
+    artifact, found = checked(given, tmp_path / "cache")
+    assert artifact.manifest.precision == "fp16"
+    assert artifact.manifest.label.endswith(" fp16")
+    assert (found.tolerance, found.passed) == (2e-2, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"parity": {"reason": "compared once only"}}, ("disturbed", "compared once only")),
+        (
+            {"protocol": {"precision": "fp16"}},
+            ("disturbed", "ONNX Runtime computes an fp16 graph in fp32 on"),
+        ),
+        ({"protocol": {"precision": "fp16"}, "target": {"runtime": "tensorrt"}}, ("disturbed",)),
+        ({"parity": {"passed": False, "reason": "outputs differ"}}, ("outputs differ", "disturbed")),
+    ],
+)
+def test_what_a_reader_should_know_is_among_the_reasons(
+    changes: dict[str, dict[str, Any]], told: tuple[str, ...]
+) -> None:
+    record = example_record(0, iterations=5)
+    parts = {part: getattr(record, part).model_copy(update=each) for part, each in changes.items()}
+    header = Header(**{name: getattr(record, name) for name in Header.model_fields} | parts)
+    reasons = _conclude(header, "valid", ("disturbed",), record.estimate, record.blocks).reasons
+    assert len(reasons) == len(told)
+    assert all(reason.startswith(start) for reason, start in zip(reasons, told, strict=True))

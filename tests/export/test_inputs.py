@@ -1,5 +1,7 @@
 """Inputs that are made up: always the same, each item by itself."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,21 @@ def test_a_box_has_two_corners_within_the_image() -> None:
     assert x0.max() > 700
 
 
-def test_only_floats_can_be_drawn() -> None:
-    with pytest.raises(ValueError, match="input 'ids' is int64, which can only be made of zeros"):
-        InputSpec(name="ids", shape=(1, 8), dtype="int64")
+@pytest.mark.parametrize(("dtype", "least", "most"), [("uint8", 0, 255), ("int8", -128, 127)])
+def test_integers_of_8_bits_are_drawn_from_all_of_them(dtype: str, least: int, most: int) -> None:
+    pixels = InputSpec(name="pixels", shape=(2, 3, 32, 32), dtype=dtype, values="integers")
+    first, second = (made["pixels"] for made in made_inputs([pixels], 2))
+    assert (first.dtype, int(first.min()), int(first.max())) == (np.dtype(dtype), least, most)
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("values", ["normal", "box", "integers"])
+def test_integers_of_any_meaning_are_not_drawn(values: Any) -> None:
+    with pytest.raises(ValueError, match=f"input 'ids' is int64, which is not made of '{values}'"):
+        InputSpec(name="ids", shape=(1, 8), dtype="int64", values=values)
+
+
+def test_floats_are_not_drawn_as_integers() -> None:
+    with pytest.raises(ValueError, match="which is not made of 'integers'"):
+        InputSpec(shape=(1, 8), values="integers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ def split_resolution(name: str, rest: str, resolution: Resolution | None) -> tup
     if colon and looks_like_resolution(last):
         return before, agree("--resolution", name, parse_resolution(last), resolution)
     return rest, resolution
+
+
+def own_weights(hyper: Mapping[str, Any]) -> str:
+    """What stands for the weights of a network that brings them: `own:` and 12 digits of its content's hash.
+
+    Args:
+        hyper: of its spec: the hash of its file, with those of the weights in other files or in memory.
+    """
+    digests = [hyper["sha256"], *hyper.get("external", {}).values(), *filter(None, [hyper.get("state")])]
+    content = digests[0] if len(digests) == 1 else hash_bytes("".join(digests).encode())
+    return f"own:{content[:12]}"
 
 
 def read_file(path: Path, name: str) -> bytes:

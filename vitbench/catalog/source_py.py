@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitbench.catalog.elsewhere import (
     DEFAULT_RESOLUTION,
@@ -19,6 +20,9 @@ from vitbench.catalog.nearest import unknown
 from vitbench.catalog.specs import InputSpec, ModelSpec, Resolution
 from vitbench.errors import UsageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def resolve_py(name: str, rest: str, resolution: Resolution | None) -> ModelSpec:
     """Resolve `py:FILE.py:function[:HxW]`; an attribute `input_shape` of the module says what it takes."""
@@ -29,8 +33,14 @@ def resolve_py(name: str, rest: str, resolution: Resolution | None) -> ModelSpec
             f"'{name}' names no function", "write py:FILE.py:function, for example py:net.py:build"
         )
     path = Path(file).absolute()
-    hyper = {"path": str(path), "function": function, "sha256": hash_bytes(read_file(path, name))}
-    shape = getattr(call_function(hyper), "input_shape", None)
+    hyper: dict[str, Any] = {
+        "path": str(path),
+        "function": function,
+        "sha256": hash_bytes(read_file(path, name)),
+    }
+    network = call_function(hyper)
+    hyper["state"] = hash_state(network)
+    shape = getattr(network, "input_shape", None)
     if shape is None:
         return make_spec("py", function, hyper, resolution or DEFAULT_RESOLUTION)
     if not isinstance(shape, tuple | list) or not all(isinstance(side, int) and side > 0 for side in shape):
@@ -78,6 +88,39 @@ def call_function(hyper: Mapping[str, Any]) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return _guarded(path, build)
+
+
+def hash_state(network: Any) -> str | None:
+    """SHA-256 over names, types, shapes and values of a module's parameters and buffers; None of no module.
+
+    A function may read them from anywhere, so that its file does not say what they are.
+    """
+    from torch import nn
+
+    if not isinstance(network, nn.Module):
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        digest.update(f"{name} {tensor.dtype} {_shape(tensor)}\n".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...] | None:
+    """Shape; None of a parameter that has none before the first inference."""
+    from torch.nn.parameter import is_lazy
+
+    return None if is_lazy(tensor) else tuple(tensor.shape)
+
+
+def _bytes(tensor: Tensor) -> bytes | memoryview:
+    """Values as they lie in memory; none where there are none, or no dense ones, which cannot be exported."""
+    import torch
+
+    if _shape(tensor) is None or tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
+        return b""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data
 
 
 def _run_file(path: Path, data: bytes) -> Any:

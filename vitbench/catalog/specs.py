@@ -13,7 +13,9 @@ from vitbench.catalog.names import base_name
 Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
 Form = Literal["deploy", "reparam", "train"]
-Values = Literal["normal", "box", "zeros"]
+Values = Literal["normal", "box", "integers", "zeros"]
+# Types of which every value may be drawn: wider integers may be indices into something.
+INTEGERS = ("uint8", "int8")
 
 # Where networks come from that are not in the catalog, and those of them that bring their weights.
 SOURCES = ("timm", "onnx", "py")
@@ -32,9 +34,9 @@ class Spec(BaseModel):
 class InputSpec(Spec):
     """One input of a network: without the batch in the description of a model, with it in a workload.
 
-    `values` says what stands in it when it is made up: standard normal numbers, or one box
-    (x0, y0, x1, y1) in the pixels of a 1024 x 1024 image. `dtype` is numpy's name; a workload of another
-    precision has its float inputs in that.
+    `values` says what stands in it when it is made up: standard normal numbers, one box (x0, y0, x1, y1) in
+    the pixels of a 1024 x 1024 image, integers from the whole range of their type, or zeros. `dtype` is
+    numpy's name; a workload of another precision has its float inputs in that.
     """
 
     name: str = "input"
@@ -43,9 +45,10 @@ class InputSpec(Spec):
     values: Values = "normal"
 
     @model_validator(mode="after")
-    def _drawn_values_are_floats(self) -> InputSpec:
-        if self.values != "zeros" and not self.dtype.startswith("float"):
-            raise ValueError(f"input '{self.name}' is {self.dtype}, which can only be made of zeros")
+    def _values_fit_the_type(self) -> InputSpec:
+        fits = self.dtype in INTEGERS if self.values == "integers" else self.dtype.startswith("float")
+        if self.values != "zeros" and not fits:
+            raise ValueError(f"input '{self.name}' is {self.dtype}, which is not made of '{self.values}'")
         return self
 
     @property

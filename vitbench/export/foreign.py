@@ -37,8 +37,11 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
             f"{model.name} is a graph for batch {model.hyper['batch']}, not {workload.batch}",
             f"give --batch {model.hyper['batch']}",
         )
-    if workload.precision != "fp32":
-        raise UsageError(f"{model.name} has the precision it was written in", "leave --precision out")
+    if workload.precision != model.hyper["precision"]:
+        raise UsageError(
+            f"{model.name} is a graph in {model.hyper['precision']}, not {workload.precision}",
+            "drop --precision",
+        )
     path = directory / MODEL_FILE
     _copy(model.hyper, path)
     run = _Unoptimised(path, model.name)

@@ -62,6 +62,11 @@ def run_count(images: int, batch: int) -> int:
     return math.ceil(images / batch)
 
 
+def zero_inputs(inputs: Sequence[Described]) -> list[str]:
+    """Names of the inputs that hold nothing but zeros."""
+    return [each.name for each in inputs if each.values == "zeros"]
+
+
 def made_inputs(
     inputs: Sequence[Described],
     runs: int,
@@ -69,7 +74,9 @@ def made_inputs(
     special: Array | None = None,
     special_index: int | None = None,
 ) -> Iterator[dict[str, Array]]:
-    """Make the inputs of `runs` inferences one after the other, by name; drawn ones are float32.
+    """Make the inputs of `runs` inferences one after the other, by name.
+
+    Floats are drawn as float32; integers, and zeros, have the type of the input.
 
     Args:
         special: item that takes the place `special_index` of the first input.
@@ -89,22 +96,26 @@ def _batch(
     if given.values == "zeros":
         return np.zeros(given.shape, given.dtype)
     suffix = [position] if position else []
+    values = np.dtype(given.dtype) if given.values == "integers" else given.values
     if not given.shape:
-        return _drawn(given.values, (), [seed, run, *suffix])
+        return _drawn(values, (), [seed, run, *suffix])
     batch, *shape = given.shape
     return np.stack(
         [
             special
             if special is not None and index == place
-            else _drawn(given.values, tuple(shape), [seed, index, *suffix])
+            else _drawn(values, tuple(shape), [seed, index, *suffix])
             for index in range(run * batch, (run + 1) * batch)
         ]
     )
 
 
-def _drawn(values: Values, shape: tuple[int, ...], words: list[int]) -> NDArray[np.float32]:
-    """Numbers drawn from a generator that starts at these words."""
+def _drawn(values: Values | np.dtype[Any], shape: tuple[int, ...], words: list[int]) -> Array:
+    """Numbers drawn from a generator that starts at these words; of an integer type, any of its range."""
     generator = np.random.RandomState(words)
+    if isinstance(values, np.dtype):
+        bounds = np.iinfo(values)
+        return np.asarray(generator.randint(bounds.min, bounds.max + 1, shape), values)
     if values == "normal":
         # A shape of () gives a plain number.
         return np.asarray(generator.standard_normal(shape), np.float32)

@@ -41,13 +41,24 @@ def key_parts(
     zoo = zoo_files(package, BUILDERS.get(builder), third_party.values())
     return {
         "manifest": MANIFEST_VERSION,
-        "workload": workload.model_dump(mode="json"),
+        "workload": _describe(workload),
         "sources": hash_sources(python_files(package, SOURCES) | zoo),
         "family_sources": hash_sources(third_party) if third_party else None,
         "exporter": {"name": EXPORTER, "opset": OPSET} | {name: version(name) for name in PACKAGES},
         "runtime": {"name": target_runtime, "version": runtime_version},
         "formulation": dict(formulation) if formulation else None,
     }
+
+
+def _describe(workload: Workload) -> dict[str, Any]:
+    """A workload without the place of a graph's file, which may be moved: all it holds is hashed.
+
+    A Python file stays where it is: what it imports may lie beside it.
+    """
+    described = workload.model_dump(mode="json")
+    if workload.model.family == "onnx":
+        del described["model"]["hyper"]["path"]
+    return described
 
 
 def make_key(parts: Mapping[str, Any]) -> str:

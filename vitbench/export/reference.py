@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vitbench.errors import VitbenchError
-from vitbench.export.inputs import SEED, Array, Described, made_inputs, run_count
+from vitbench.export.inputs import SEED, Array, Described, made_inputs, run_count, zero_inputs
 from vitbench.export.manifest import ParityEntry
 from vitbench.records.schema import Reference
 
@@ -48,10 +48,12 @@ def write_reference(
     """Write what the referee makes of the inputs of the comparison; no two outputs are in memory at a time.
 
     Args:
-        images: how many seeded ones; further ones fill the last batch.
+        images: how many seeded ones; further ones fill the last batch. One inference is all where no input
+            is drawn: another would be the same.
         special: image that comes after these.
     """
-    runs = run_count(images + (special is not None), batch)
+    constant = len(zero_inputs(inputs)) == len(inputs)
+    runs = 1 if constant else run_count(images + (special is not None), batch)
     place = images if special is not None else None
     with zipfile.ZipFile(directory / REFERENCE_FILE, "w") as archive:
         for number, made in enumerate(made_inputs(inputs, runs, SEED, special, place)):

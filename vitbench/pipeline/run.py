@@ -168,9 +168,19 @@ def _conclude(
     """The record of a cell. Without parity nothing else matters."""
     if header.parity is not None and not header.parity.passed:
         status, reasons = "parity-failed", (header.parity.reason or "parity failed", *reasons)
+    else:
+        reasons = (*reasons, *_notes(header))
     return Record(
         **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
     )
+
+
+def _notes(header: Header) -> list[str]:
+    """What a reader of the figure should know, whatever its status."""
+    notes = [header.parity.reason] if header.parity is not None and header.parity.reason else []
+    if header.protocol.precision == "fp16" and header.target.runtime == "onnxruntime":
+        notes.append("ONNX Runtime computes an fp16 graph in fp32 on a CPU")
+    return notes
 
 
 def _no_sleep(_seconds: float) -> None:

@@ -128,7 +128,8 @@ class Parity(Part):
     """Artifact against its reference: fp32 PyTorch, or what `reference` says.
 
     `max_diff` is max |difference| / absmax over all inputs, None when no value was finite. `cosine` is the
-    smallest of the inputs; `argmax_agreement` is a share of the `argmax_counted` clear decisions.
+    smallest of the inputs; `argmax_agreement` is a share of the `argmax_counted` clear decisions. `reason` is
+    why it failed, or what a pass does not show.
     """
 
     passed: bool

@@ -74,7 +74,6 @@ def exported(artifact: Artifact, parity: Parity, where: Path, *, as_json: bool) 
     }
     if as_json:
         return json.dumps(data, indent=2) + "\n"
-    verdict = "passed" if parity.passed else f"FAILED: {parity.reason}"
     rows = [
         ("workload", artifact.manifest.label),
         ("file", str(where)),
@@ -83,12 +82,16 @@ def exported(artifact: Artifact, parity: Parity, where: Path, *, as_json: bool) 
         ("size", f"{artifact.manifest.bytes / 1e6:.1f} MB"),
         ("attention", ", ".join(f"{kind}: {how}" for kind, how in artifact.manifest.formulation.items())),
         ("MACs of the graph", f"{counts.macs_artifact:,}"),
-        ("parity", f"{verdict}{_difference(parity)}"),
+        ("parity", _parity(parity)),
     ]
     return columns(("artifact", artifact.cache), rows)
 
 
-def _difference(parity: Parity) -> str:
-    if parity.max_diff is None:
-        return ""
-    return f", largest difference {parity.max_diff:.2g} of {parity.tolerance:g} allowed"
+def _parity(parity: Parity) -> str:
+    """The verdict, how far the outputs differ, and what a pass does not show."""
+    told = ["passed" if parity.passed else f"FAILED: {parity.reason}"]
+    if parity.max_diff is not None:
+        told.append(f"largest difference {parity.max_diff:.2g} of {parity.tolerance:g} allowed")
+    if parity.passed and parity.reason:
+        told.append(parity.reason)
+    return ", ".join(told)
