@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitbench.errors import UsageError
 from vitbench.report.comparisons.render import render_comparisons
+from vitbench.report.save import write_file
 from vitbench.report.screen import Screen
 
 if TYPE_CHECKING:
     from vitbench.records.comparison import Comparison
 
-NAMES = {"markdown": "report.md", "csv": "report.csv", "json": "report.json"}
+NAMES = {"markdown": "report.md", "csv": "report.csv", "json": "report.json", "html": "report.html"}
 
 
 def write_reports(
@@ -37,21 +37,3 @@ def write_reports(
         text = render_comparisons(comparisons, form, Screen(), timings=True)
         written.append(write_file(directory / NAMES[form], text.encode()))
     return written
-
-
-def write_file(path: Path, data: bytes) -> Path:
-    """Write a file whole or not at all; directories above it are made.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    from vitbench.records.files import write_atomically
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write `{path}`: {error.strerror or error}", "make room, or choose another place"
-        ) from error
-    return path

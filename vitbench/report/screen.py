@@ -12,7 +12,9 @@ from vitbench.report.numbers import wrap
 # A file or a pipe has no width: as wide as a wide terminal, unless COLUMNS says otherwise.
 PIPE_WIDTH = 160
 # For a screen that has no letters beyond ASCII.
-_PLAIN = str.maketrans({"±": "+/-", "†": "(c)", "‡": "(w)", "≠": "(m)", "·": "|", "─": "-"})
+_PLAIN = str.maketrans(
+    {"±": "+/-", "†": "(c)", "‡": "(w)", "≠": "(m)", "·": "|", "─": "-", "└": "+", "│": "|", "┤": "+"}
+)
 
 
 @dataclass(frozen=True)

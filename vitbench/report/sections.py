@@ -13,7 +13,7 @@ from vitbench.text import clean
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report. `picture` is drawn in letters, for a terminal; each line of it stands as it is.
+    """A part of a report. `picture` is drawn in letters, for a terminal.
 
     `level` is 2 for a section inside of the one before it.
     """

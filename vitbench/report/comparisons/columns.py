@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from vitbench.report.comparisons.groups import Group
 from vitbench.report.comparisons.rows import Side, Versus
@@ -40,15 +40,11 @@ def subject(group: Group) -> list[Filled]:
 def figures(group: Group) -> list[Filled]:
     """Every figure, in the order of a wide table."""
     rows = group.rows
-    unit, scale = _unit(rows)
     return [
-        *_each(group, unit, lambda row, side: significant(side.row.macs / scale), 4),
         *_each(group, "ms", time, 0),
         Filled("ratio", "{1}/{0}".format(*group.names), [ratio(row) for row in rows], True),
         Filled("speed_up", "speed-up", [speed_up(row) for row in rows], True, 2),
         Filled("macs_ratio", "MACs ratio", [macs_ratio(row) for row in rows], True, 3),
-        *_each(group, "GMAC/s", lambda row, side: significant(side.gmacs_per_s), 6),
-        *_each(group, "MAC/B", lambda row, side: significant(side.macs_per_byte), 7),
         Filled("pairs", "pairs", [pairs(row) for row in rows], True, 5),
     ]
 
@@ -98,11 +94,6 @@ def _each(group: Group, unit: str, cell: SideCell, drop: int) -> list[Filled]:
         )
         for side, name in enumerate(group.names)
     ]
-
-
-def _unit(rows: Sequence[Versus]) -> tuple[str, float]:
-    most = max(side.row.macs for row in rows for side in row.sides)
-    return ("GMACs", 1e9) if most >= 1e9 else ("MMACs", 1e6)
 
 
 def where(row: Versus) -> str:

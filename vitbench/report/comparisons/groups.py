@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from vitbench.report.comparisons.rows import Versus
 
 PARTS = {
-    "block": "the attention block alone, at the same width",
-    "matched": "the attention block alone, at matched MACs",
+    "block": "the attention block at the same width",
+    "matched": "the attention block at matched MACs",
     "network": "whole networks",
-    "models": "the workloads that were named",
+    "models": "as named",
 }
 LONGEST_LABEL = 12
 
@@ -30,7 +30,7 @@ class Group:
     def title(self) -> str:
         """What the rows are, and where they were measured."""
         first = self.rows[0]
-        return f"{first.title}: {PARTS.get(first.part, first.part)}, on {first.target}"
+        return f"{first.title}, {PARTS.get(first.part, first.part)}, on {first.target}"
 
     @property
     def labelled(self) -> bool:

@@ -19,7 +19,7 @@ from vitbench.report.sheet import Sheet
 if TYPE_CHECKING:
     from vitbench.records.comparison import Comparison
 
-FORMATS = ("table", "markdown", "csv", "json")
+FORMATS = ("table", "markdown", "csv", "json", "html")
 
 
 def render_comparisons(
@@ -63,12 +63,34 @@ def render_all(
         return csv_of(rows, comparisons) if comparisons else ""
     if form == "json":
         return json_of(rows, comparisons)
+    if form == "html":
+        return _html(rows, comparisons, screen, timings=timings)
     if form == "markdown":
         page = layout.sheet(rows, most_drop=markdown.MOST_DROP, chosen=screen.columns) if rows else None
         return as_markdown(_behind(page, sections(comparisons, timings=timings)))
     page = layout.sheet(rows, screen.width, chosen=screen.columns) if rows else None
-    return as_text(_behind(page, sections(comparisons, width=screen.width, timings=timings)), screen)
+    return as_text(_behind(page, sections(comparisons, screen, timings=timings)), screen)
 
 
-def _behind(runs: Sheet | None, compared: list[Section]) -> list[Section]:
-    return compared if runs is None else [Section(None, runs), *compared]
+def _html(rows: Sequence[Row], comparisons: Sequence[Versus], screen: Screen, *, timings: bool) -> str:
+    from vitbench.report.html import page
+    from vitbench.report.plots.choose import plots_of
+
+    runs = layout.sheet(rows, chosen=screen.columns) if rows else None
+    parts = _behind(runs, sections(comparisons, timings=timings), "Runs")
+    return page(_title(rows, comparisons), parts, plots_of(rows, comparisons))
+
+
+def _title(rows: Sequence[Row], comparisons: Sequence[Versus]) -> str:
+    """What the page is about: the study where there is only one, else what it holds."""
+    titles = list(dict.fromkeys(row.title for row in comparisons))
+    if len(titles) == 1 and not rows:
+        targets = " and ".join(dict.fromkeys(row.target for row in comparisons))
+        return f"vitbench: {titles[0]}, on {targets}"
+    counts = ((len(rows), "run"), (len(comparisons), "comparison"))
+    told = [f"{count} {noun}{'s' * (count > 1)}" for count, noun in counts if count]
+    return f"vitbench: {' and '.join(told) or 'nothing measured'}"
+
+
+def _behind(runs: Sheet | None, compared: list[Section], title: str | None = None) -> list[Section]:
+    return compared if runs is None else [Section(title, runs), *compared]

@@ -5,33 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vitbench.report.comparisons.candidates import candidate_sheet, choices
+from vitbench.report.comparisons.crossing import crossings
 from vitbench.report.comparisons.groups import Group, grouped
 from vitbench.report.comparisons.layout import versus_sheet
+from vitbench.report.comparisons.limits import limits
+from vitbench.report.comparisons.pictures import picture
+from vitbench.report.comparisons.rates import rate_sheet
 from vitbench.report.comparisons.rows import Versus
 from vitbench.report.comparisons.timings import timing_sheet
+from vitbench.report.screen import Screen
 from vitbench.report.sections import Section
 
 
-def sections(
-    rows: Sequence[Versus], *, width: int | None = None, most_drop: int = 99, timings: bool = False
-) -> list[Section]:
+def sections(rows: Sequence[Versus], screen: Screen | None = None, *, timings: bool = False) -> list[Section]:
     """Sections of all rows, in order.
 
     Args:
         rows: comparisons.
-        width: characters there are; None for as many as it takes.
-        most_drop: leave out columns that are dropped more readily than this.
+        screen: a terminal, which bounds the width of tables and gets plots in letters; None for a document.
         timings: whether to say where the time went.
     """
-    return [
-        section
-        for group in grouped(rows)
-        for section in _of_group(group, width=width, most_drop=most_drop, timings=timings)
-    ]
+    return [section for group in grouped(rows) for section in _of_group(group, rows, screen, timings=timings)]
 
 
-def _of_group(group: Group, *, width: int | None, most_drop: int, timings: bool) -> Iterator[Section]:
-    yield Section(group.title, versus_sheet(group, width, most_drop))
+def _of_group(
+    group: Group, rows: Sequence[Versus], screen: Screen | None, *, timings: bool
+) -> Iterator[Section]:
+    first = group.rows[0]
+    study = [row for row in rows if (row.study, row.target) == (first.study, first.target)]
+    yield Section(
+        group.title,
+        versus_sheet(group, screen.width if screen else None),
+        crossings(group),
+        picture(group, screen) if screen else None,
+    )
+    yield Section("Arithmetic and traffic", rate_sheet(group, study), limits(group, study), level=2)
     if page := candidate_sheet(group):
         yield Section("How each side was computed", page, choices(group), level=2)
     if timings:
