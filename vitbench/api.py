@@ -64,7 +64,8 @@ def build(
     if weights is None:
         seed_weights(module, 0)
     else:
-        _load(module, read_checkpoint(Path(weights)))
+        keep = not deploy or spec.form == "train"
+        _load(module, read_checkpoint(Path(weights)), keep_branches=keep)
     return in_form(module, spec.form) if deploy else module
 
 

@@ -1,7 +1,9 @@
 """Reading and loading checkpoints, and refusing what is none."""
 
+import hashlib
 import math
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import vitbench
 from tests.support.models import images, seeded
+from vitbench import catalog, zoo
+from vitbench.catalog import Workload
 from vitbench.errors import UsageError
+from vitbench.export.build import _fill
 from vitbench.zoo.deploy import to_deploy
+from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
 
 KEY = "head.op_list.3.linear.bias"
@@ -25,12 +33,12 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_checkpoint_restores_the_network(tmp_path: Path, wrapped: bool, zipped: bool) -> None:
+def test_a_checkpoint_restores_the_network(tmp_path: Path, wrapper: str | None, zipped: bool) -> None:
     source, path = seeded("b0"), tmp_path / "weights.pt"
     state = source.state_dict()
-    content = {"state_dict": state, "epoch": 3} if wrapped else state
+    content = {wrapper: state, "epoch": 3} if wrapper else state
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     target = seeded("b0", seed=1)
     load_reference_state_dict(target, read_checkpoint(path))
@@ -88,12 +96,77 @@ def test_every_key_that_does_not_fit_is_named_and_nothing_is_loaded() -> None:
     assert all(torch.equal(module.state_dict()[key], tensor) for key, tensor in before.items())
 
 
-def test_a_long_list_of_keys_is_not_cut() -> None:
+def test_of_a_long_list_of_keys_the_first_are_named() -> None:
     module = seeded("b0")
     with pytest.raises(UsageError) as caught:
         load_reference_state_dict(module, {})
     expected = [key for key in module.state_dict() if not key.endswith("num_batches_tracked")]
-    assert caught.value.message.splitlines()[1:] == ["171 missing:", *(f"  {key}" for key in expected)]
+    named = [f"  {key}" for key in expected[:10]]
+    assert caught.value.message.splitlines()[1:] == ["171 missing:", *named, "  and 161 more"]
+
+
+def test_keys_of_a_training_on_several_devices() -> None:
+    source, target = seeded("b0"), seeded("b0", seed=1)
+    state = source.state_dict()
+    load_reference_state_dict(target, {f"module.{key}": value for key, value in state.items()})
+    assert torch.equal(target(images(64)), source(images(64)))
+    with pytest.raises(UsageError, match=r"1 unexpected:\n  module\.more$"):
+        load_reference_state_dict(target, {**state, "module.more": torch.zeros(1)})
+
+
+def test_keys_that_begin_with_module_may_be_the_networks_own() -> None:
+    target = nn.Sequential(OrderedDict(module=nn.Linear(1, 2)))
+    load_reference_state_dict(target, {"module.weight": torch.ones(2, 1), "module.bias": torch.ones(2)})
+    assert bool((target.module.weight == 1).all())
+
+
+def test_weights_of_1x1_convolutions_may_lack_their_last_dimensions() -> None:
+    source, target = (zoo.create(catalog.resolve_model("cga-m0")) for _ in range(2))
+    seed_weights(source, 0)
+    state = {
+        key: value[..., 0, 0] if value.shape[2:] == (1, 1) else value
+        for key, value in source.state_dict().items()
+    }
+    assert any(state[key].dim() == 2 != value.dim() for key, value in source.state_dict().items())
+    load_reference_state_dict(target, state)
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+    state["patch_embed.0.c.weight"] = state["patch_embed.0.c.weight"].flatten(1)
+    with pytest.raises(UsageError, match=r"1 of another shape:\n  patch_embed\.0\.c\.weight"):
+        load_reference_state_dict(target, state)
+
+
+def test_a_backbone_does_not_take_the_weights_of_another_epsilon() -> None:
+    encoder = zoo.create(catalog.resolve_model("effvit-sam-l0"))
+    seed_weights(encoder, 0)
+    state = {f"image_encoder.{key}": value for key, value in encoder.state_dict().items()}
+    load_reference_state_dict(encoder, state)
+    with pytest.raises(UsageError, match=r"is of EfficientViT-SAM, .* epsilon \(1e-6\)") as caught:
+        load_reference_state_dict(seeded("l0-backbone"), state)
+    assert "effvit-sam-l0" in str(caught.value.hint)
+    epsilons = {part.eps for part in seeded("l0-backbone").modules() if isinstance(part, nn.BatchNorm2d)}
+    assert 1e-6 not in epsilons
+
+
+def test_the_train_form_does_not_take_merged_branches(tmp_path: Path) -> None:
+    merged = vitbench.build("fastvit-t8@reparam")
+    torch.save(merged.state_dict(), tmp_path / "merged.pt")
+    weights = tmp_path / "merged.pt"
+    wrong: list[dict[str, Any]] = [{"name": "fastvit-t8@train"}, {"name": "fastvit-t8", "deploy": False}]
+    for options in wrong:
+        with pytest.raises(UsageError, match="is of merged branches") as caught:
+            vitbench.build(**options, weights=weights)
+        assert "drop @train" in str(caught.value.hint)
+    vitbench.build("fastvit-t8", weights=weights)
+    same = vitbench.build("fastvit-t8@reparam", weights=weights)
+    assert torch.equal(same(images(32)), merged(images(32)))
+    network = zoo.create(catalog.resolve_model("fastvit-t8@train"))
+    workload = Workload(model=catalog.resolve_model("fastvit-t8@train"), weights=_hash(weights))
+    with pytest.raises(UsageError, match="is of merged branches"):
+        _fill(network, workload, weights)
+
+
+def _hash(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch announces that some of these may change

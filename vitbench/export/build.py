@@ -175,7 +175,7 @@ def _fill(network: nn.Module, workload: Workload, weights_file: Path | None) -> 
     mapping = read_checkpoint(weights_file)
     if hash_file(weights_file) != value:
         raise UsageError(f"weights file {weights_file} changed while it was read", "run the command again")
-    load_reference_state_dict(network, mapping)
+    load_reference_state_dict(network, mapping, keep_branches=workload.model.form == "train")
 
 
 def _write_reference(

@@ -6,7 +6,7 @@ Submodule names are those of the official checkpoints, so the keys of the train 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
@@ -97,6 +97,12 @@ class Backbone(nn.Module):
 
     output_names = ("features",)
     checkpoint_prefix = "backbone."
+    checkpoint_refuses: ClassVar = {
+        "image_encoder.": (
+            "the checkpoint is of EfficientViT-SAM, with norms of another epsilon (1e-6)",
+            "load it into the encoder: effvit-sam-l0, and the like",
+        )
+    }
 
     def steps(self) -> list[nn.Module]:
         """The stages in order, the stem first."""

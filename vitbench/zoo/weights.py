@@ -16,14 +16,16 @@ from torch import nn
 from vitbench.errors import UsageError
 from vitbench.zoo.deploy import merge_branches
 
-WRAPPERS = ("state_dict", "params_ema", "params")
+WRAPPERS = ("state_dict", "params_ema", "params", "model")
+PARALLEL = "module."  # what training on several devices puts before every key
+MOST_NAMED = 10
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Read the state dict of a PyTorch checkpoint without running any code in it.
 
-    A state dict that stands under the key `state_dict`, `params_ema` or `params` is unwrapped: the averaged
-    weights before the last ones, where a file has both.
+    A state dict that stands under the key `state_dict`, `params_ema`, `params` or `model` is unwrapped: the
+    averaged weights before the last ones, where a file has both.
 
     Raises:
         UsageError: the file cannot be read, is truncated, or holds no mapping of names to tensors.
@@ -66,26 +68,39 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return dict(content)
 
 
-def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> None:
+def load_reference_state_dict(
+    module: nn.Module, mapping: Mapping[str, Any], *, keep_branches: bool = False
+) -> None:
     """Copy weights under the keys of the official checkpoint into a network in train form, in place.
 
     Values are tensors or arrays, cast to the parameter's type. `num_batches_tracked` may be absent: inference
-    does not use it. A network that is a part of another one also takes the whole one's checkpoint: it reads
-    the keys under its attribute `checkpoint_prefix`, and passes over those that begin with one of
-    `checkpoint_ignores`. What a network derives from its size (see `derived_keys`) is passed over as well,
-    whatever size the checkpoint's is for. A checkpoint of merged branches merges those of the network first.
-    Nothing is copied when anything does not fit.
+    does not use it. A `module.` before every key is passed over, and the weight of a 1x1 convolution may lack
+    its last two dimensions. A network that is a part of another one also takes the whole one's checkpoint: it
+    reads the keys under its attribute `checkpoint_prefix`, passes over those that begin with one of
+    `checkpoint_ignores`, and refuses those that begin with a key of `checkpoint_refuses`, for the reason that
+    stands there. What a network derives from its size (see `derived_keys`) is passed over as well, whatever
+    size the checkpoint's is for. A checkpoint of merged branches merges those of the network first. Nothing
+    is copied when anything does not fit.
+
+    Args:
+        keep_branches: refuse a checkpoint of merged branches instead.
 
     Raises:
-        UsageError: keys that are missing, unexpected, or of another shape, each named on a line of its own;
-            or an entry that is no dense real tensor with values, or has a value that is not finite.
+        UsageError: keys that are missing, unexpected, or of another shape, up to ten of each named on lines
+            of their own; or an entry that is no dense real tensor with values, or has one that is not finite.
     """
-    given = _own_part(module, mapping)
+    given = _own_part(module, _without_parallel(module, mapping))
     if _is_merged(module, given):
+        if keep_branches:
+            raise UsageError(
+                "the checkpoint is of merged branches, which the train form keeps apart",
+                "drop @train (or `deploy=False`), or give the checkpoint from before they were merged",
+            )
         merge_branches(module)
     derived = derived_keys(module)
     own = {key: value for key, value in module.state_dict(keep_vars=True).items() if key not in derived}
     arrays = {key: _as_tensor(key, value) for key, value in given.items() if key not in derived}
+    arrays = {key: _as_kernel(array, own.get(key)) for key, array in arrays.items()}
     missing = [key for key in own if key not in arrays and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in arrays if key not in own]
     misshapen = [
@@ -94,7 +109,7 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
         if key in arrays and arrays[key].shape != own[key].shape
     ]
     problems = [
-        "\n  ".join([f"{len(keys)} {label}:", *keys])
+        "\n  ".join([f"{len(keys)} {label}:", *_first(keys)])
         for label, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
         if keys
     ]
@@ -116,6 +131,18 @@ def load_reference_state_dict(module: nn.Module, mapping: Mapping[str, Any]) -> 
             own[key].data.copy_(value)
 
 
+def _first(keys: list[str]) -> list[str]:
+    """The first of a list, and how many more there are."""
+    rest = len(keys) - MOST_NAMED
+    return [*keys[:MOST_NAMED], f"and {rest} more"] if rest > 0 else keys
+
+
+def _as_kernel(array: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
+    """The weight of a linear layer in the shape of a 1x1 convolution, where the network has one instead."""
+    is_kernel = own is not None and own.dim() == 4 and own.shape == (*array.shape, 1, 1)
+    return array[:, :, None, None] if is_kernel else array
+
+
 def derived_keys(module: nn.Module) -> set[str]:
     """Keys of the state dict whose values a network computes from its size, and has when it is built.
 
@@ -129,8 +156,21 @@ def derived_keys(module: nn.Module) -> set[str]:
     return named & module.state_dict().keys()
 
 
+def _without_parallel(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mapping without what stands before all of its keys and none of the network's."""
+    keys = [*mapping]
+    if not keys or not all(key.startswith(PARALLEL) for key in keys):
+        return mapping
+    if any(key.startswith(PARALLEL) for key in module.state_dict()):
+        return mapping
+    return {key.removeprefix(PARALLEL): value for key, value in mapping.items()}
+
+
 def _own_part(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a checkpoint holds for a network that may be a part of the checkpoint's."""
+    for start, (reason, hint) in getattr(module, "checkpoint_refuses", {}).items():
+        if any(key.startswith(start) for key in mapping):
+            raise UsageError(reason, hint)
     prefix = getattr(module, "checkpoint_prefix", "")
     if prefix and any(key.startswith(prefix) for key in mapping):
         return {key.removeprefix(prefix): value for key, value in mapping.items() if key.startswith(prefix)}
