@@ -11,7 +11,7 @@ from vitbench.zoo.init import seed_weights
 
 CLASSIFIERS = ("b0", "b1", "b2", "b3", "l1", "l2", "l3")
 BACKBONES = ("b0", "b1", "b2", "b3", "l0", "l1", "l2", "l3")
-KINDS = ("relu", "softmax", "relu-single", "sra-softmax")
+KINDS = ("relu", "softmax", "relu-single", "sra-softmax", "window-softmax", "cga")
 
 
 def spec_of(name: str, side: int | None = None) -> ModelSpec:

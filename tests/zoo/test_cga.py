@@ -15,7 +15,7 @@ from vitbench.catalog import ModelSpec
 from vitbench.counting import count_model, count_module, count_onnx
 from vitbench.errors import UsageError
 from vitbench.export.onnx import export_onnx
-from vitbench.zoo.cga import CascadedGroupAttention, WindowAttention, offset_indices
+from vitbench.zoo.cascade import CascadedGroupAttention, WindowAttention, offset_indices
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
 

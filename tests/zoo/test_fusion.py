@@ -62,8 +62,9 @@ def built(name: str, side: int = 128) -> nn.Module:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SMALL)
 def test_inference_form_is_the_same_function_with_every_attention(name: str, kind: str) -> None:
-    module = built(f"{name}+{kind}").double()
-    x = images(128).double()
+    side = 256 if kind == "window-softmax" else 128  # at 128, a stage of stride 64 has no room for windows
+    module = built(f"{name}+{kind}", side).double()
+    x = images(side).double()
     output = module(x)
     assert output.isfinite().all()
     assert relative_difference(to_deploy(module)(x), output) < 1e-9

@@ -1,4 +1,4 @@
-"""One attention interface, and the kinds of attention EfficientViT can be built with.
+"""One attention interface, and its kinds that see the whole map.
 
 Every kind maps (N, C, H, W) to (N, C, H, W). `kind` says which function of the input is computed,
 `formulation` how.
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitbench.errors import UsageError
 from vitbench.zoo.blocks import ConvLayer
 from vitbench.zoo.formulation import Formulated
 from vitbench.zoo.norms import ChannelNorm
@@ -53,17 +52,25 @@ class TokenAttention(Attention):
         )
         self.proj = ConvLayer(total * (1 + len(scales)), channels, norm_eps=norm_eps)
 
-    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value of every head, each (N, heads, dim, H*W)."""
+    def joined(self, x: Tensor) -> Tensor:
+        """Query, key and value of every head on channels, (N, heads * 3 * dim, H, W)."""
         qkv = self.qkv(x)
         if self.aggreg:
             qkv = torch.cat([qkv, *(scale(qkv) for scale in self.aggreg)], dim=1)
-        batch, _, height, width = x.shape
+        return qkv
+
+    def heads(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of every head of what `joined` gives, each (N, heads, dim, H*W)."""
+        batch, _, height, width = qkv.shape
         qkv = qkv.reshape(batch, -1, 3 * self.dim, height * width)
         if qkv.dtype == torch.float16:
             qkv = qkv.float()  # sums over all pixels leave the range of half
         # Slices: a split becomes a sequence of tensors in an unoptimised ONNX graph.
         return qkv[:, :, : self.dim], qkv[:, :, self.dim : 2 * self.dim], qkv[:, :, 2 * self.dim :]
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of every head, each (N, heads, dim, H*W)."""
+        return self.heads(self.joined(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
@@ -212,7 +219,8 @@ class SpatialReductionAttention(ReducedAttention):
     As in SegFormer: keys and values come from the grid of stride 32 at every stage, by a convolution with
     kernel = stride = 32 / stride of the stage and a LayerNorm over channels (eps 1e-5); at stride 32 both
     are absent. As in EfficientViT: heads of `dim` channels, 1x1 convolutions without bias for query, key
-    and value, and a projection with BatchNorm. There is no multi-scale branch.
+    and value, and a projection with BatchNorm. There is no multi-scale branch. The convolution leaves out
+    the last rows and columns of a map whose sides it does not divide.
     """
 
     def __init__(self, channels: int, dim: int, stride: int, *, norm_eps: float) -> None:
@@ -226,33 +234,4 @@ class SpatialReductionAttention(ReducedAttention):
             norm=ChannelNorm(channels, eps=1e-5) if reduction > 1 else None,
             proj=ConvLayer(total, channels, norm_eps=norm_eps),
         )
-
-
-KINDS = ("relu", "softmax", "relu-single", "sra-softmax")
-
-
-def build_attention(
-    kind: str, channels: int, dim: int, scales: tuple[int, ...], stride: int, *, norm_eps: float
-) -> Attention:
-    """Build the attention of one block.
-
-    Args:
-        kind: one of `KINDS`.
-        channels: channels in and out.
-        dim: channels of a head, a divisor of `channels`.
-        stride: pixels of the network's input per pixel of the block's map.
-
-    Raises:
-        UsageError: an unknown kind, or heads that do not divide the channels.
-    """
-    if channels % dim:
-        raise UsageError(
-            f"attention heads of dim {dim} do not divide a stage of width {channels}",
-            "choose a `dim` that divides the width of every stage with attention",
-        )
-    token_kinds = {cls.kind: cls for cls in (ReluAttention, SoftmaxAttention, SingleScaleReluAttention)}
-    if kind in token_kinds:
-        return token_kinds[kind](channels, dim, scales, norm_eps=norm_eps)
-    if kind == SpatialReductionAttention.kind:
-        return SpatialReductionAttention(channels, dim, stride, norm_eps=norm_eps)
-    raise UsageError(f"unknown attention kind '{kind}'", f"choose one of {', '.join(KINDS)}")
+        self.reduction = reduction

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vitbench.catalog.specs import ModelSpec, Spec
 from vitbench.errors import UsageError
-from vitbench.zoo.attention import KINDS, build_attention
+from vitbench.zoo.attention_kinds import KINDS, build_attention
 from vitbench.zoo.blocks import (
     Activation,
     Branch,
