@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Builders by name: the module of `vitbench.zoo` whose function `build` it is.
 BUILDERS: dict[str, str] = {
+    "attention": "attention_alone",
     "bsrn": "bsrn",
     "cga": "cga",
     "effvit": "effvit",

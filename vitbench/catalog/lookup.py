@@ -7,6 +7,7 @@ from pathlib import Path
 from vitbench.catalog.files import load_families, load_targets, read_spec
 from vitbench.catalog.names import ModelName, agree, base_name, format_resolution, parse_model_name
 from vitbench.catalog.nearest import unknown
+from vitbench.catalog.sized import named_variant, with_sized
 from vitbench.catalog.sources import is_source, resolve_source
 from vitbench.catalog.specs import (
     WITHOUT_KINDS,
@@ -31,15 +32,17 @@ def model_names() -> list[str]:
 
 
 def find_variant(family: str, variant: str) -> tuple[FamilySpec, VariantSpec]:
-    """The family and variant of these names.
+    """The family and variant of these names; a family of sizes has a variant for any of them.
 
     Raises:
         UsageError: no such family or variant.
     """
-    families = load_families()
-    if family not in families or variant not in families[family].variants:
+    found = load_families().get(family)
+    if found is not None:
+        found = with_sized(found, variant)
+    if found is None or variant not in found.variants:
         raise unknown("model", base_name(family, variant), model_names(), "vitbench models")
-    return families[family], families[family].variants[variant]
+    return found, found.variants[variant]
 
 
 def resolve_model(
@@ -68,8 +71,9 @@ def resolve_model(
             name, resolution=resolution, choices={"attention": attention, "upsample": upsample, "part": part}
         )
     parsed = parse_model_name(name)
-    family, _ = find_variant(parsed.family, parsed.variant)
-    chosen = _part(family, name, parsed.variant, part) if part else parsed.variant
+    named = named_variant(load_families().get(parsed.family), parsed.variant)
+    family, _ = find_variant(parsed.family, named)
+    chosen = _part(family, name, named, part) if part else named
     variant = family.variants[chosen]
     default, kind, default_way, way = _kinds(family, variant, parsed, name, attention, upsample)
     form = parsed.form or "deploy"
@@ -91,6 +95,7 @@ def resolve_model(
         form=form,
         resolution=size,
         stride=stride,
+        channels=variant.channels,
         inputs=variant.inputs,
     )
 

@@ -52,9 +52,9 @@ class InputSpec(Spec):
         return self
 
     @property
-    def is_image(self) -> bool:
-        """Whether it holds normalised images (N, 3, H, W)."""
-        return self.values == "normal" and len(self.shape) == 4 and self.shape[1] == 3
+    def is_map(self) -> bool:
+        """Whether it holds normalised images or maps of features (N, C, H, W)."""
+        return self.values == "normal" and len(self.shape) == 4
 
 
 Inputs = Sequence[InputSpec] | Sequence[int]
@@ -93,15 +93,17 @@ class Published(Spec):
 class VariantSpec(Spec):
     """One named network of a family.
 
-    `hyper` is passed as it stands to the builder: the variant's own, else the family's. `inputs` is for a
-    network of other inputs than one image. `design` says whose network it is: one of the family's authors,
-    or one of ours where theirs is not public. `stride` is given where it is not the family's.
+    `hyper` is passed as it stands to the builder: the variant's own, else the family's. `channels` are those
+    of the image or map that comes in, and `inputs` is for a network of other inputs than one. `design` says
+    whose network it is: one of the family's authors, or one of ours where theirs is not public. `stride` is
+    given where it is not the family's.
     """
 
     task: str
     resolution: Resolution
     stride: Size | None = None
     builder: str | None = None
+    channels: Size = 3
     inputs: tuple[InputSpec, ...] = ()
     design: Literal["original", "vitbench"] = "original"
     hyper: dict[str, Any] = {}
@@ -111,7 +113,8 @@ class VariantSpec(Spec):
 class FamilySpec(Spec):
     """A family of networks: one TOML file under models/.
 
-    The first attention kind is the published one, and so is the first way of upsampling.
+    The first attention kind is the published one, and so is the first way of upsampling. `sized_by` names
+    hyper-parameters that the name of a variant gives as numbers, `8x16`; see `vitbench.catalog.sized`.
     """
 
     family: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
@@ -123,6 +126,7 @@ class FamilySpec(Spec):
     attention: tuple[str, ...] = ()
     upsample: tuple[str, ...] = ()
     forms: tuple[Form, ...] = ("deploy", "train")
+    sized_by: tuple[str, ...] = ()
     sources: dict[str, str] = {}
     notes: dict[str, str] = {}
     override: bool = False
@@ -134,6 +138,12 @@ class FamilySpec(Spec):
             raise ValueError(f"family '{self.family}' would be taken for a source of networks from elsewhere")
         if twice := set(self.attention) & set(self.upsample):
             raise ValueError(f"{', '.join(sorted(twice))} is both an attention kind and a way of upsampling")
+        return self
+
+    @model_validator(mode="after")
+    def _sized_by_a_listed_variant(self) -> FamilySpec:
+        if self.sized_by and not self.variants:
+            raise ValueError("a family that is sized by hyper-parameters needs a variant to begin with")
         return self
 
     @model_validator(mode="after")
@@ -173,6 +183,7 @@ class ModelSpec(Spec):
     form: Form
     resolution: Resolution
     stride: Size
+    channels: Size = 3
     inputs: tuple[InputSpec, ...] = ()
 
     @property
@@ -203,8 +214,8 @@ class ModelSpec(Spec):
         return self.attention == self.default_attention and self.upsample == self.default_upsample
 
     def batched_inputs(self, batch: int = 1) -> tuple[InputSpec, ...]:
-        """Every input with the batch in its shape; one image (N, 3, H, W) where none is named."""
-        inputs = self.inputs or (InputSpec(shape=(3, *self.resolution)),)
+        """Every input with the batch in its shape; one map (N, channels, H, W) where none is named."""
+        inputs = self.inputs or (InputSpec(shape=(self.channels, *self.resolution)),)
         return tuple(each.model_copy(update={"shape": (batch, *each.shape)}) for each in inputs)
 
 

@@ -208,12 +208,12 @@ def _write_reference(
 
 
 def _zero_image(reference: nn.Module, workload: Workload, on_stage: OnStage) -> ZeroImage | None:
-    """The image that drives a normaliser to zero; None for a network whose one input is no image."""
-    if len(workload.inputs) != 1 or not workload.inputs[0].is_image:
+    """The image that drives a normaliser to zero; None for a network whose one input is no map."""
+    if len(workload.inputs) != 1 or not workload.inputs[0].is_map:
         return None
-    height, width = workload.inputs[0].shape[2:]
+    channels, height, width = workload.inputs[0].shape[1:]
     on_stage(f"looking for an image that drives a normaliser of {workload.model.name} to zero")
-    return build_zero_image(reference, (height, width), workload.model.stride, SEED)
+    return build_zero_image(reference, (channels, height, width), workload.model.stride, SEED)
 
 
 def _tuple(outputs: Any) -> tuple[torch.Tensor, ...]:

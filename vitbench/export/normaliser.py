@@ -1,7 +1,7 @@
 """Build an image that drives a normaliser of a network to exactly zero.
 
 Attention that divides by a sum can divide by zero. Random images rarely get there, so an artifact that lost
-its guard passes with them; this image finds it.
+its guard passes with them; this image finds it. A network of features has a map of them in its place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DISTURBED = 2
 
 @dataclass(frozen=True)
 class ZeroImage:
-    """An image (3, height, width), the module it aims at, and the smallest normaliser it reaches there."""
+    """An image (channels, height, width), the module it aims at, and the smallest normaliser it reaches."""
 
     image: NDArray[np.float32]
     module: str
@@ -38,7 +38,7 @@ class ZeroImage:
 
 
 def build_zero_image(
-    network: nn.Module, resolution: tuple[int, int], stride: int, seed: int
+    network: nn.Module, shape: tuple[int, int, int], stride: int, seed: int
 ) -> ZeroImage | None:
     """Build an image whose smallest denominator in the first dividing module of a network is zero.
 
@@ -49,7 +49,7 @@ def build_zero_image(
 
     Args:
         network: fp32, in eval mode, without gradients of its own.
-        resolution: (height, width) in pixels, multiples of `stride`.
+        shape: (channels, height, width) of the image; the sides are multiples of `stride`.
 
     Returns:
         None when no module of the network has a method `normaliser`.
@@ -59,11 +59,11 @@ def build_zero_image(
         return None
     name, module = aim
     generator = torch.Generator().manual_seed(seed)
-    image = torch.randn((1, 3, *resolution), generator=generator)
+    image = torch.randn((1, *shape), generator=generator)
     with _only_as_far_as(network, module) as features:
         disturbance = DISTURBANCE
         for size in CROPS:
-            rows, columns = (_middle(side, size, stride) for side in resolution)
+            rows, columns = (_middle(side, size, stride) for side in shape[1:])
             crop = (slice(None), slice(None), rows, columns)
             image[crop] = _descend(features, module.normaliser, image[crop], disturbance, generator)
             if image[crop].numel() == image.numel():
