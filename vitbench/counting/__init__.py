@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitbench.counting.errors import UnsupportedOperators
 from vitbench.counting.forms import FormCounts, count_forms
 from vitbench.counting.graph import OnnxCounts, count_onnx
-from vitbench.counting.model import ModelCounts, count_model
+from vitbench.counting.model import ModelCounts, count_macs, count_model
 from vitbench.counting.module import LayerCount, ModuleCounts, count_module
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "OnnxCounts",
     "UnsupportedOperators",
     "count_forms",
+    "count_macs",
     "count_model",
     "count_module",
     "count_onnx",

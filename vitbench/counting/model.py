@@ -78,6 +78,19 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
     )
 
 
+def count_macs(spec: ModelSpec, batch: int = 1) -> int:
+    """MACs of the reference architecture alone, as `count_model` has them, in a fraction of its time.
+
+    Raises:
+        UsageError, UnsupportedOperators: as `count_model`.
+    """
+    if spec.family == "onnx":
+        return _count_graph(spec).macs
+    with torch.device("meta"):
+        reference = zoo.create(spec)
+    return _count(reference, spec, batch).macs
+
+
 def _before_normaliser(module: nn.Module, counts: ModuleCounts) -> int:
     """Bytes of all activations up to the first part that has a method `normaliser`."""
     first = next((name for name, part in module.named_modules() if hasattr(part, "normaliser")), None)
