@@ -165,4 +165,4 @@ def test_a_format_that_does_not_load_says_where_it_comes_from() -> None:
 def test_an_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="`pdf`") as caught:
         render([], "pdf")
-    assert caught.value.hint == "one of table, markdown, csv, json, broken, counted"
+    assert caught.value.hint == "one of table, markdown, csv, json, html, broken, counted"

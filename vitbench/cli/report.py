@@ -1,4 +1,4 @@
-"""`vitbench report`: what was measured, as a table or as data."""
+"""`vitbench report`: what was measured, as a table, as data or as a page, and in plots."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report(
     simulated: Annotated[bool, typer.Option("--simulated", help="Show scripted targets too.")] = False,
     form: Annotated[
         str | None,
-        typer.Option("--format", "-f", help="table, markdown, csv or json (default: table)."),
+        typer.Option("--format", "-f", help="table, markdown, csv, json or html (default: table)."),
     ] = None,
     columns: Annotated[
         list[str] | None,
@@ -46,13 +46,19 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Write every plot as PNG and SVG into this directory.")
+    ] = None,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Show where the time of comparisons went.")
+    ] = False,
     results: Annotated[
         str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
     ] = "results",
 ) -> None:
     """Show what was measured.
 
-    The newest record of each cell, whatever its status.
+    The newest record of each cell, whatever its status: runs, then comparisons.
 
     Data goes to standard output, remarks to standard error.
 
@@ -67,15 +73,25 @@ def report(
       vitbench report -m 'effvit-b*' -t cpu --since 7d --format markdown
 
       vitbench report --all --format csv --output records.csv
+
+      vitbench report --format html --output report.html --plots plots
     """
     from vitbench.records.store import Store
     from vitbench.report.collect import collect
+    from vitbench.report.files import write_stored_plots
     from vitbench.report.output import chosen_format, write
+    from vitbench.report.plots.figure import check_plots
     from vitbench.report.select import filters
 
     form = chosen_format(form, as_json=as_json)
     asked = filters(split(model), split(target), split(status), since, simulated=simulated, every=every)
-    found = collect(Store(results), asked)
-    write(found.rows, form, output, split(columns))
-    typer.echo("\n".join(found.messages), err=True, nl=bool(found.messages))
+    if plots:
+        check_plots()
+    store = Store(results)
+    found = collect(store, asked)
+    write(found.rows, found.comparisons, form, output, split(columns), timings=timings)
+    messages = [*found.messages]
+    if plots and found.shown:
+        messages += write_stored_plots(plots, store, found.rows, found.comparisons)
+    typer.echo("\n".join(messages), err=True, nl=bool(messages))
     raise typer.Exit(int(found.exit_code))

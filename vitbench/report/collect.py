@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from vitbench.errors import ExitCode
 from vitbench.records import index
 from vitbench.records.store import Problem, Store
+from vitbench.report.comparisons.rows import Versus, from_flat_comparison
 from vitbench.report.rows import Row, from_flat
-from vitbench.report.select import Filters, Selection, select
+from vitbench.report.select import Filters, Selection, select, select_comparisons
 from vitbench.text import clean
 
 MOST_NAMED = 10
@@ -17,15 +18,21 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows to show, lines for standard error, and the exit code.
+    """Rows of runs and of comparisons to show, lines for standard error, and the exit code.
 
-    0: rows were found. 3: there is nothing to show, because nothing such was measured. 2: a file could not
+    0: some were found. 3: there is nothing to show, because nothing such was measured. 2: a file could not
     be read; what could be is shown all the same.
     """
 
     rows: list[Row]
+    comparisons: list[Versus]
     messages: list[str]
     exit_code: ExitCode
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.rows or self.comparisons)
 
 
 def collect(store: Store, filters: Filters) -> Collected:
@@ -36,42 +43,52 @@ def collect(store: Store, filters: Filters) -> Collected:
     """
     contents = index.load(store)
     everything = [from_flat(flat) for flat in contents.rows]
-    chosen = select(everything, filters)
+    compared = [from_flat_comparison(flat) for flat in contents.comparisons]
+    runs, comparisons = select(everything, filters), select_comparisons(compared, filters)
+    anything = bool(runs.rows or comparisons.rows)
+    simulated = runs.simulated + comparisons.simulated
     messages = [
-        *_left_out(chosen),
-        *_nothing(store, chosen, everything),
+        *_left_out(runs, comparisons),
+        *(
+            []
+            if anything or runs.simulated or comparisons.simulated
+            else _nothing(store, everything, compared)
+        ),
         *_unreadable(contents.problems),
         *_interrupted(store),
     ]
-    if chosen.rows and messages:
+    if anything and messages:
         messages.insert(0, "")  # apart from a table on the same terminal
-    shown = ExitCode.OK if chosen.rows else ExitCode.INCONCLUSIVE
+    shown = ExitCode.OK if anything else ExitCode.INCONCLUSIVE
     return Collected(
-        chosen.rows, [clean(message) for message in messages], ExitCode.USAGE if contents.problems else shown
+        runs.rows,
+        comparisons.rows,
+        [clean(message) for message in messages],
+        ExitCode.USAGE if contents.problems else shown,
     )
 
 
-def _left_out(chosen: Selection) -> list[str]:
+def _left_out(runs: Selection[Row], comparisons: Selection[Versus]) -> list[str]:
     lines = []
-    if chosen.simulated:
-        lines.append(f"{_records(chosen.simulated)} of scripted targets not shown: add --simulated")
-    if chosen.older:
-        lines.append(f"{_records(chosen.older)} not shown, a newer one of the same cell is: add --all")
+    if simulated := runs.simulated + comparisons.simulated:
+        lines.append(f"{_records(simulated)} of scripted targets not shown: add --simulated")
+    if older := runs.older + comparisons.older:
+        lines.append(f"{_records(older)} not shown, a newer one of the same cell is: add --all")
     return lines
 
 
-def _nothing(store: Store, chosen: Selection, everything: Sequence[Row]) -> list[str]:
-    if chosen.rows or chosen.simulated:
-        return []
+def _nothing(store: Store, runs: Sequence[Row], comparisons: Sequence[Versus]) -> list[str]:
+    everything = [*runs, *(side.row for row in comparisons for side in row.sides)]
     if not everything:
         return [
             f"no records in `{store.location}`",
             "hint: measure something first, for example `vitbench run -m effvit-b1 -t cpu --quick`",
         ]
-    models = sorted({row.model for row in everything})
+    labels = {label for row in comparisons for label in row.labels}
+    models = sorted({row.model for row in runs} | labels)
     targets = sorted({row.target for row in everything})
     return [
-        f"none of the {_records(len(everything))} in `{store.location}` matches",
+        f"none of the {_records(len(runs) + len(comparisons))} in `{store.location}` matches",
         f"hint: there are the models {_some(models)} on {_some(targets)}",
     ]
 

@@ -7,11 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitbench.errors import UsageError
+from vitbench.report.comparisons.render import FORMATS, render_all, render_comparisons
+from vitbench.report.comparisons.rows import Versus
+from vitbench.report.files import write_comparison_plots, write_reports
 from vitbench.report.render import find_renderer, render
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
+
+if TYPE_CHECKING:
+    from vitbench.records.comparison import Comparison
 
 
 def chosen_format(form: str | None, *, as_json: bool) -> str:
@@ -27,29 +34,72 @@ def chosen_format(form: str | None, *, as_json: bool) -> str:
     return asked
 
 
-def write(rows: Sequence[Row], form: str, output: Path | None, columns: Sequence[str] = ()) -> None:
-    """Draw rows to a file, whole or not at all, or to standard output.
+def write(
+    rows: Sequence[Row],
+    comparisons: Sequence[Versus],
+    form: str,
+    output: Path | None,
+    columns: Sequence[str] = (),
+    *,
+    timings: bool = False,
+) -> None:
+    """Draw runs, then comparisons, to a file, whole or not at all, or to standard output.
 
     Args:
-        rows: what to show.
+        rows: runs to show.
+        comparisons: comparisons to show; formats of other packages have none.
         form: name of the format.
         output: the file; standard output when None.
-        columns: names of the columns of a table; those that say the most when empty.
+        columns: names of the columns of a table of runs; those that say the most when empty.
+        timings: whether to say where the time of comparisons went.
 
     Raises:
         UsageError: the file cannot be written, or there is no such column.
     """
+    screen = replace(Screen.of(sys.stdout) if output is None else Screen(), columns=tuple(columns))
+    if comparisons and form in FORMATS:
+        text = render_all(rows, comparisons, form, screen, timings=timings)
+    else:
+        text = render(rows, form, screen)
     if output is None:
-        emit(render(rows, form, replace(Screen.of(sys.stdout), columns=tuple(columns))))
+        emit(text)
         return
     from vitbench.records.files import write_atomically
 
     try:
-        write_atomically(output, render(rows, form, Screen(columns=tuple(columns))).encode())
+        write_atomically(output, text.encode())
     except OSError as error:
         raise UsageError(
             f"cannot write `{output}`: {error.strerror or error}", "choose another file with --output"
         ) from error
+
+
+def emit_comparisons(
+    comparisons: Sequence[Comparison],
+    form: str,
+    *,
+    timings: bool = False,
+    report: Path | None = None,
+    plots: Path | None = None,
+) -> None:
+    """Print comparisons on standard output, and write the files that were asked for; nothing of nothing.
+
+    Args:
+        comparisons: what was measured, of every status.
+        form: name of the format on standard output.
+        timings: whether a table says where the time went.
+        report: directory of `report.md`, `.csv`, `.json` and `.html`; none when None.
+        plots: directory of every plot, as PNG and SVG; none when None.
+
+    Raises:
+        UsageError: a file or standard output cannot be written, or matplotlib is missing for plots
+            (`vitbench.report.check_plots` tells before anything is measured).
+    """
+    emit(render_comparisons(comparisons, form, timings=timings))
+    if report is not None and comparisons:
+        write_reports(report, comparisons)
+    if plots is not None and comparisons:
+        write_comparison_plots(plots, comparisons)
 
 
 def emit(text: str) -> None:

@@ -23,6 +23,7 @@ BUILT_IN = {
     "markdown": ("vitbench.report.markdown", "render"),
     "csv": ("vitbench.report.data", "render_csv"),
     "json": ("vitbench.report.data", "render_json"),
+    "html": ("vitbench.report.comparisons.render", "render_page"),
 }
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Generic, TypeVar
 
 from vitbench.catalog.names import format_resolution, looks_like_resolution, parse_resolution
 from vitbench.errors import UsageError
+from vitbench.report.comparisons.rows import Versus
 from vitbench.report.rows import Row
 
 STATUSES = ("valid", "unsteady", "inconclusive", "parity-failed")
@@ -38,21 +40,37 @@ class Filters:
     every: bool = False
 
 
+Shown = TypeVar("Shown", Row, Versus)
+
+
 @dataclass(frozen=True)
-class Selection:
+class Selection(Generic[Shown]):
     """The rows to show, and how many were left out for being simulated, or superseded by a newer record."""
 
-    rows: list[Row]
+    rows: list[Shown]
     simulated: int
     older: int
 
 
-def select(rows: Iterable[Row], filters: Filters) -> Selection:
+def select(rows: Iterable[Row], filters: Filters) -> Selection[Row]:
     """Choose rows and sort them by model, resolution, batch, precision, target and time."""
     asked = [row for row in rows if _matches(row, filters)]
     shown = [row for row in asked if filters.simulated or not row.simulated]
     newest = shown if filters.every else _newest(shown)
     return Selection(sorted(newest, key=_order), len(asked) - len(shown), len(shown) - len(newest))
+
+
+def select_comparisons(rows: Iterable[Versus], filters: Filters) -> Selection[Versus]:
+    """Choose comparisons by the same filters, in the order of their studies and of time.
+
+    A model matches by the name or the label of either side, a target by either side's; the status is the
+    comparison's own.
+    """
+    asked = [row for row in rows if _comparison_matches(row, filters)]
+    shown = [row for row in asked if filters.simulated or not row.simulated]
+    newest = shown if filters.every else _newest_comparisons(shown)
+    order = sorted(newest, key=lambda row: (row.study, row.created_utc, row.id))
+    return Selection(order, len(asked) - len(shown), len(shown) - len(newest))
 
 
 def filters(
@@ -94,14 +112,34 @@ def parse_since(text: str, now: datetime) -> datetime:
 
 
 def _matches(row: Row, filters: Filters) -> bool:
-    moment = _moment(row.created_utc)
     return (
         (not filters.models or any(_model_matches(row, pattern) for pattern in filters.models))
         and (not filters.targets or any(fnmatchcase(row.target, pattern) for pattern in filters.targets))
-        and (not filters.statuses or row.status in filters.statuses)
-        # A record whose time cannot be read is shown rather than lost.
-        and (filters.since is None or moment is None or moment >= filters.since)
+        and _recent_and_so(row.status, row.created_utc, filters)
     )
+
+
+def _comparison_matches(row: Versus, filters: Filters) -> bool:
+    sides = [side.row for side in row.sides]
+    named = any(
+        _model_matches(side, pattern) or fnmatchcase(label, pattern)
+        for pattern in filters.models
+        for side, label in zip(sides, row.labels, strict=True)
+    )
+    placed = any(fnmatchcase(side.target, pattern) for pattern in filters.targets for side in sides)
+    return (
+        (named or not filters.models)
+        and (placed or not filters.targets)
+        and _recent_and_so(row.status, row.created_utc, filters)
+    )
+
+
+def _recent_and_so(status: str, created_utc: str, filters: Filters) -> bool:
+    """Whether status and time are those asked for."""
+    moment = _moment(created_utc)
+    # A record whose time cannot be read is shown rather than lost.
+    recent = filters.since is None or moment is None or moment >= filters.since
+    return recent and (not filters.statuses or status in filters.statuses)
 
 
 def _model_matches(row: Row, pattern: str) -> bool:
@@ -117,15 +155,30 @@ def _newest(rows: list[Row]) -> list[Row]:
     """The newest row of each cell; other protocols, presets, weights and machines are other cells."""
     best: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        cell = (
-            *(row.model, row.resolution, row.batch, row.weights, row.target, row.device, row.machine_key),
-            *(row.runtime, row.metric, row.precision, row.threads, row.transfers, row.zero_copy),
-            *(row.spin_wait, row.cuda_graph, row.streams, row.affinity, row.builds),
-            *(row.preset, row.simulated),
-        )
+        cell = _cell(row)
         if cell not in best or (row.created_utc, row.id) > (best[cell].created_utc, best[cell].id):
             best[cell] = row
     return list(best.values())
+
+
+def _newest_comparisons(rows: list[Versus]) -> list[Versus]:
+    """The newest comparison of the same two cells, in the same part of a study."""
+    best: dict[tuple[object, ...], Versus] = {}
+    for row in rows:
+        cell = (row.part, row.labels, row.tokens, *(_cell(side.row) for side in row.sides))
+        if cell not in best or (row.created_utc, row.id) > (best[cell].created_utc, best[cell].id):
+            best[cell] = row
+    return list(best.values())
+
+
+def _cell(row: Row) -> tuple[object, ...]:
+    """What makes two records ones of the same cell."""
+    return (
+        *(row.model, row.resolution, row.batch, row.weights, row.target, row.device, row.machine_key),
+        *(row.runtime, row.metric, row.precision, row.threads, row.transfers, row.zero_copy),
+        *(row.spin_wait, row.cuda_graph, row.streams, row.affinity, row.builds),
+        *(row.preset, row.simulated),
+    )
 
 
 def _order(row: Row) -> tuple[object, ...]:

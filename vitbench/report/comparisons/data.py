@@ -51,7 +51,7 @@ def _line(row: Versus, number: int, side: Side) -> dict[str, Any]:
 def csv_of(rows: Sequence[Row], comparisons: Sequence[Versus]) -> str:
     """Runs and both sides of comparisons in one long table; a cell that says nothing of its line is empty."""
     lines = [line for comparison in comparisons for line in long_form(comparison)]
-    names = list(lines[0])
+    names = list(lines[0]) if lines else ["kind", *_ROW]
     runs = [{"kind": "run"} | {name: getattr(row, name) for name in _ROW} for row in rows]
     return csv_text(names, [*runs, *lines])
 

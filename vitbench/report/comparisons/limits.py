@@ -16,8 +16,8 @@ RULE = (
     "How that was judged: the best of the rows of this study on this target were {rate} GMAC/s and {traffic} "
     "GB/s of counted traffic (what the layers of the graph read and write, not what the device's memory "
     "saw). A side that reaches half of one of the two is called limited by the one that it comes nearer to. "
-    "Under half of both neither explains its time: what remains is overhead, and operators without MACs. No limit "
-    "of the device itself was measured."
+    "Under half of both neither explains its time: what remains is overhead, and operators without MACs. No "
+    "limit of the device itself was measured."
 )
 
 

@@ -43,6 +43,11 @@ def render_comparisons(
     return render_all([], from_comparisons(comparisons), form, screen, timings=timings)
 
 
+def render_page(rows: Sequence[Row], screen: Screen) -> str:
+    """Runs alone as a page."""
+    return render_all(rows, [], "html", screen)
+
+
 def render_all(
     rows: Sequence[Row],
     comparisons: Sequence[Versus],
@@ -51,7 +56,7 @@ def render_all(
     *,
     timings: bool = False,
 ) -> str:
-    """Draw runs, then comparisons: at least one of those.
+    """Draw runs, then comparisons.
 
     Raises:
         UsageError: there is no such format.
@@ -60,7 +65,7 @@ def render_all(
         raise UsageError(f"unknown format `{form}` for comparisons", f"one of {', '.join(FORMATS)}")
     screen = screen or Screen.of(sys.stdout)
     if form == "csv":
-        return csv_of(rows, comparisons) if comparisons else ""
+        return csv_of(rows, comparisons)
     if form == "json":
         return json_of(rows, comparisons)
     if form == "html":
@@ -76,7 +81,7 @@ def _html(rows: Sequence[Row], comparisons: Sequence[Versus], screen: Screen, *,
     from vitbench.report.html import page
     from vitbench.report.plots.choose import plots_of
 
-    runs = layout.sheet(rows, chosen=screen.columns) if rows else None
+    runs = layout.sheet(rows, most_drop=markdown.MOST_DROP, chosen=screen.columns) if rows else None
     parts = _behind(runs, sections(comparisons, timings=timings), "Runs")
     return page(_title(rows, comparisons), parts, plots_of(rows, comparisons))
 

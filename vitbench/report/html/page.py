@@ -68,7 +68,9 @@ def _plots(plots: Sequence[Plot]) -> Iterator[str]:
         return
     yield '<section>\n<h2 id="plots">Plots</h2>'
     if plots_available():
+        yield '<div class="plots">'
         yield from (plot_html(plot) for plot in plots)
+        yield "</div>"
     else:
         yield f'<p class="note">{text(NO_PLOTS)}</p>'
     yield "</section>"

@@ -9,6 +9,7 @@ from html import escape
 from vitbench.report.sheet import Sheet
 from vitbench.text import clean
 
+DOUBTFUL = ("unsteady", "inconclusive", "parity-failed")
 _NUMBER = re.compile(r"^-?\d[\d,]*(\.\d+)?(e-?\d+)?")
 _SIZE = re.compile(r"^(\d+)x(\d+)$")
 
@@ -29,7 +30,9 @@ def _parts(page: Sheet, title: str) -> Iterator[str]:
     cells = "".join(f'<th scope="col"{_side(right)}>{text(header)}</th>' for header, right in headers)
     yield f"<thead><tr>{cells}</tr></thead>\n<tbody>"
     for row, status in zip(page.cells, page.statuses, strict=True):
-        yield f"<tr>{''.join(_cells(page, row, status))}</tr>"
+        # The status may be out of sight in a narrow window: the row's name bears a mark too.
+        mark = ' class="doubtful"' if status in DOUBTFUL else ""
+        yield f"<tr{mark}>{''.join(_cells(page, row, status))}</tr>"
     yield "</tbody>\n</table>\n</div>"
     for note in page.notes:
         yield f'<p class="note">{text(note)}</p>'

@@ -54,7 +54,7 @@ def _of_study(groups: Sequence[Group], number: int) -> Iterator[Plot]:
     if speed_up_series(over_tokens):
         yield speed_up_plot(over_tokens, f"speed-up-{number}")
     rows = [row for group in groups for row in group.rows]
-    if plot := comparison_roofline(rows, f"roofline-{number}"):
+    if len(rows) >= LEAST_POINTS and (plot := comparison_roofline(rows, f"roofline-{number}")):
         yield plot
     sides = [(side.row, f"{side.label} {where(row)}") for row in rows for side in row.sides]
     if plot := parts_plot([row for row, _ in sides], [name for _, name in sides], f"parts-{number}"):

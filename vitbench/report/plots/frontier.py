@@ -70,7 +70,7 @@ def _plot(networks: Sequence[Network], number: int) -> Plot:
     data = " / ".join(dict.fromkeys(each.accuracy.dataset for each in networks if each.accuracy.dataset))
     metric = f"{first.accuracy.metric}{f' on {data}' if data else ''}"
     sources = "; ".join(dict.fromkeys(network.accuracy.source for network in networks))
-    frontier = ", ".join(network.row.model for network in on_frontier(networks))
+    frontier = ", ".join(_name(network.row, networks) for network in on_frontier(networks))
     return Plot(
         name=f"latency-accuracy-{number}",
         title=f"Measured latency and published {metric}, on {first.row.target}",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vitbench.records.comparison import Comparison
     from vitbench.records.schema import Block, Record, Samples
 
-READ = "each mark an iteration, in order; crosses on the hatched strips: warm-up; bars: block medians"
+READ = "each mark an iteration, in order; crosses on shaded strips: warm-up; bars: block medians"
 WARM, TIMED, GAP = 0.24, 0.66, 0.04
 FLAT = 3.0
 
@@ -124,9 +124,7 @@ def _draw(axes: Axes, theme: Theme, *, labels: Mapping[str, int], strips: Sequen
             place + GAP,
             place + GAP + WARM,
             facecolor=theme.grid,
-            alpha=0.35,
-            hatch="////",
-            edgecolor=theme.grid,
+            alpha=0.55,
             linewidth=0,
             zorder=0,
         )

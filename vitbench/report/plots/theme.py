@@ -79,7 +79,9 @@ def _settings(theme: Theme) -> Any:
     return {
         **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), theme.paper),
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.ink),
-        **dict.fromkeys(("axes.edgecolor", "hatch.color"), theme.faint),
+        "axes.edgecolor": theme.faint,
+        "hatch.color": theme.paper,
+        "hatch.linewidth": 1.4,
         "grid.color": theme.grid,
         "grid.linewidth": 0.7,
         "axes.grid": True,
