@@ -97,7 +97,7 @@ def test_a_disturbed_pair_is_replaced_and_kept() -> None:
     assert len(result.pairs) == 11
     status, reasons = conclude_pairs(result, PLAN)
     assert status == "valid"
-    assert reasons == ("pair 3 does not count: the device throttled",)
+    assert reasons == ("1 of 11 pairs does not count, the first because the device throttled",)
 
 
 def test_at_most_a_fifth_of_the_pairs_is_replaced() -> None:
@@ -205,3 +205,19 @@ def test_rounds_end_with_the_first_block_that_cannot_be_taken() -> None:
     devices = [FakeDevice(failing(lost, {1})), FakeDevice(failing(lost, {1}))]
     with pytest.raises(TargetUnreachable, match="the link was lost"):
         measure_rounds(devices, make_plan("choice"), sleep=devices[0].sleep)
+
+
+def test_where_every_pair_was_disturbed_the_figures_are_shown_as_such() -> None:
+    throttling: Script = lambda index: FakeSession(  # noqa: E731
+        constant(5.0), readings=lambda session: {"throttle_count": session.probes}
+    )
+    result, _ = run(throttling, throttling)
+    ratio = ratio_of(result.pairs)
+    assert ratio is not None
+    assert ratio.ratio == 1.0
+    status, reasons = conclude_pairs(result, PLAN)
+    assert status == "inconclusive"
+    assert reasons == (
+        "every pair was disturbed, so the figures are of disturbed pairs",
+        "12 of 12 pairs do not count, the first because the device throttled",
+    )

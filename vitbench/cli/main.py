@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vitbench import __version__
-from vitbench.cli import cache, doctor, export, models, report, run, targets
+from vitbench.cli import cache, compare, doctor, export, models, report, run, targets
 from vitbench.errors import ExitCode, UsageError, VitbenchError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)

@@ -16,13 +16,12 @@ from vitbench.measure.block import Refresh
 from vitbench.measure.cell import HOPELESS_CRASHES
 from vitbench.measure.session import OpenSession
 from vitbench.measure.take import LinkLost, OutOfReach, Taker
-from vitbench.records.comparison import Pair, Ratio
+from vitbench.records.comparison import Pair, Ratio, ValueIs
 from vitbench.records.schema import Block, Plan, Status
 from vitbench.stats.blocks import MIN_BATCHES
 from vitbench.stats.pairs import signed_rank_interval
 from vitbench.stats.quantiles import t_quantile
 
-ValueIs = Literal["latency", "compute"]
 # The exact signed-rank interval of 95 % needs six pairs.
 MIN_PAIRS = 6
 
@@ -114,8 +113,6 @@ class _Pairs:
                 break
             except ToolError as crash:
                 self._crashed(crash)
-            if void is not None:
-                notes.append(f"pair {self.attempts} does not count: {void}")
             if void is not None and replacements_left:
                 replacements_left -= 1
             else:
@@ -135,7 +132,8 @@ class _Pairs:
                 self.taker.finished(taken[side])
         except LinkLost as lost:
             self.failures.append(lost.error)
-            return f"the link was lost: {lost.error.message}"
+            self.taker.notes.append(f"pair {self.attempts} was lost with its link: {lost.error.message}")
+            return lost.error.message
         for side, block in taken.items():
             self.blocks[side].append(block)
         invalid = taken[0].invalid or taken[1].invalid
@@ -172,11 +170,12 @@ class _Pairs:
 
 
 def ratio_of(pairs: Sequence[Pair]) -> Ratio | None:
-    """Ratio of the second side over the first, of the pairs that count; None without any.
+    """Ratio of the second side over the first, of the pairs that count; None without any pair.
 
+    Where no pair counts it is that of all: a disturbed figure, told as one, beats no figure.
     Point: exp of the Hodges-Lehmann estimate of the log-ratios. Interval: the inverted signed-rank test.
     """
-    counted = [pair.log_ratio for pair in pairs if pair.invalid is None]
+    counted = [pair.log_ratio for pair in pairs if pair.invalid is None] or [pair.log_ratio for pair in pairs]
     if not counted:
         return None
     interval = signed_rank_interval(counted)
@@ -199,9 +198,11 @@ def conclude_pairs(result: PairsResult, plan: Plan) -> tuple[Status, tuple[str, 
     against = []
     if plan.preset == "quick-pairs":
         against.append("a quick comparison is never valid")
-    if len(counted) < wanted:
+    if not counted:
+        against.append("every pair was disturbed, so the figures are of disturbed pairs")
+    elif len(counted) < wanted:
         against.append(f"only {len(counted)} of {wanted} pairs could be used")
-    if len(counted) < MIN_PAIRS:
+    if 0 < len(counted) < MIN_PAIRS:
         against.append(f"{len(counted)} pairs have no 95 % interval, {MIN_PAIRS} would")
     used = [result.blocks[side][pair.blocks[side]] for pair in counted for side in (0, 1)]
     steady = sum(block.steady for block in used)
@@ -211,4 +212,13 @@ def conclude_pairs(result: PairsResult, plan: Plan) -> tuple[Status, tuple[str, 
         else [f"only {steady} of {len(used)} blocks warmed up to a steady state"]
     )
     status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
-    return status, (*against, *unsteady, *result.notes)
+    return status, (*against, *unsteady, *_disturbed(result.pairs), *result.notes)
+
+
+def _disturbed(pairs: Sequence[Pair]) -> list[str]:
+    """How many pairs a witness speaks against, and the first such reason."""
+    reasons = [pair.invalid for pair in pairs if pair.invalid is not None]
+    if not reasons:
+        return []
+    told = "does" if len(reasons) == 1 else "do"
+    return [f"{len(reasons)} of {len(pairs)} pairs {told} not count, the first because {reasons[0]}"]

@@ -17,7 +17,7 @@ from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Candidate, Comparison, StudyRow
 from vitbench.records.schema import Block, Header, Record, Status
 from vitbench.records.store import Store, new_id
-from vitbench.study.protocols import differing
+from vitbench.study.protocols import differing, value_is
 from vitbench.study.rows import PlannedRow, StudyRequest
 
 
@@ -121,7 +121,7 @@ class _Row:
             result = measure.measure_pairs(
                 (devices[0].session, devices[1].session),
                 bench.request.plan,
-                value_is=_value_is(headers),
+                value_is=value_is(headers[0], headers[1]),
                 threads=headers[0].protocol.threads,
                 clock_max_mhz=bench.clocks_mhz.get(target.name),
                 on_progress=lambda seen: bench.progress.measuring(self.row.label, seen),
@@ -158,7 +158,7 @@ class _Row:
             status=status,
             reasons=reasons,
             seed=plan.seed,
-            value_is=_value_is(headers),
+            value_is=value_is(headers[0], headers[1]),
             mismatch=mismatch,
             row=StudyRow(
                 study=self.study,
@@ -182,10 +182,6 @@ class _Row:
 def _side(header: Header, blocks: tuple[Block, ...], status: Status, reasons: tuple[str, ...]) -> Record:
     found = measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
     return Record(**dict(header), status=status, reasons=reasons, estimate=found, blocks=blocks)
-
-
-def _value_is(headers: list[Header]) -> measure.ValueIs:
-    return "compute" if any(header.protocol.transfers == "absent" for header in headers) else "latency"
 
 
 def _without_parity(headers: list[Header], labels: tuple[str, str]) -> tuple[str, ...]:

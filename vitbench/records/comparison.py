@@ -8,6 +8,8 @@ from pydantic import Field
 
 from vitbench.records.schema import ID_PATTERN, SCHEMA_VERSION, Parity, Part, Record, Status
 
+ValueIs = Literal["latency", "compute"]
+
 
 class Candidate(Part):
     """One way of computing a side, timed on the device before the comparison; the chosen one is compared.
@@ -106,7 +108,7 @@ class Comparison(Part):
     status: Status
     reasons: tuple[str, ...] = ()
     seed: int
-    value_is: Literal["latency", "compute"]
+    value_is: ValueIs
     mismatch: tuple[str, ...] = ()
     row: StudyRow
     sides: tuple[Record, Record]

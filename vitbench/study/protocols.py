@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from vitbench.errors import UsageError
+from vitbench.records.comparison import ValueIs
 from vitbench.records.schema import Header
+
+
+def value_is(first: Header, second: Header) -> ValueIs:
+    """What of two measurements can be compared: the compute part where one could not time its copies."""
+    absent = "absent" in (first.protocol.transfers, second.protocol.transfers)
+    return "compute" if absent else "latency"
 
 
 def differing(first: Header, second: Header, *, allow: bool = False) -> tuple[str, ...]:
