@@ -207,6 +207,7 @@ def test_operators_without_a_known_cost_are_refused_by_name(
         artifact_of(given, tmp_path / "cache")
     assert caught.value.operators == (name,)
     assert caught.value.exit_code == 2
+    assert "standard operators" in str(caught.value.hint)
 
 
 def test_what_onnx_runtime_cannot_run_is_refused_with_its_words(tmp_path: Path) -> None:

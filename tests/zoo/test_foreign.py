@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import vitbench
-from tests.export.ort import open_model
+from tests.export.ort import OrtSession, open_model
 from vitbench import catalog, zoo
-from vitbench.counting import count_model, count_onnx
+from vitbench.catalog import Workload
+from vitbench.counting import UnsupportedOperators, count_model, count_onnx
 from vitbench.errors import UsageError
+from vitbench.export import Artifact, ArtifactCache, get_artifact
 from vitbench.export.onnx import export_onnx
+from vitbench.export.parity import check
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
+from vitbench.zoo.weights import derived_keys, load_reference_state_dict
 
 STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 NET = """
@@ -47,6 +53,44 @@ def holds():
     net.table = torch.ones(4, 1, 1)
     net.packed = lambda y: y + net.table
     return net
+def half():
+    return Net(lambda y: y).half()
+def double():
+    return Net(lambda y: y).double()
+def through(packed):
+    net = Net(None)
+    net.forward = lambda x: packed(x, net.conv(x))
+    return net
+def thrice():
+    return through(lambda x, y: (y, y, y))
+def given_back():
+    return through(lambda x, y: [x, y, x])
+def untouched():
+    return nn.Identity()
+def unused():
+    return through(lambda x, y: x)
+def named_like_others():
+    net = through(lambda x, y: {"output_input": y + 4, "input": y, "weight": y + 1, "a_b": y + 2,
+        "a": {"b": y + 3}, "mul": y * 2})
+    net.weight = nn.Parameter(torch.ones(1))
+    return net
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.normaliser = nn.LayerNorm(4)
+        self.fold_ = None
+        self.merge_ = 3
+        self.closing = self.query = self.residual = self.share = self.derived = "x"
+        self.quadratic = True
+        self.output_names = [1, 2]
+        self.checkpoint_refuses = self.checkpoint_prefix = None
+    def forward(self, x):
+        return self.normaliser(self.conv(x).mean((2, 3))) * len(self.output_names)
+def words():
+    return Words()
+def weight_norm():
+    return nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
 """
 
 
@@ -122,11 +166,90 @@ def test_outputs_in_any_packing_have_names(net: str, tmp_path: Path) -> None:
         ("number", "returns int, not a torch.nn.Module"),
         ("decides", "decides does not run on an input of shape"),
         ("holds", "holds does not run on an input of shape"),
+        ("half", r"half does not run on an input of shape .*, with weights in float16: "),
+        ("double", r"double does not run on an input of shape .*, with weights in float64: "),
     ],
 )
 def test_networks_that_cannot_be_measured_are_refused(net: str, function: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         vitbench.build(f"{net}:{function}")
+    assert (".float()" in str(caught.value.hint)) is (function in ("half", "double"))
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        ("thrice", ["output_0", "output_1", "output_2"]),
+        ("given_back", ["output_0", "output_1", "output_2"]),
+        ("untouched", ["output"]),
+        (
+            "named_like_others",
+            ["output_input", "output_input_2", "output_weight", "a_b", "output_a_b", "mul"],
+        ),
+    ],
+)
+def test_outputs_that_a_graph_cannot_have_as_they_are(
+    net: str, tmp_path: Path, function: str, names: list[str]
+) -> None:
+    module = vitbench.build(f"{net}:{function}")
+    assert list(module.output_names) == names
+    export_onnx(module, (1, 3, 16, 8), tmp_path / "net.onnx")
+    x = torch.randn(1, 3, 16, 8)
+    found = open_model(tmp_path / "net.onnx").run(names, {"input": x.numpy()})
+    for value, expected in zip(found, module(x), strict=True):
+        assert torch.allclose(torch.from_numpy(value), expected, atol=1e-6)
+
+
+def exported(name: str, root: Path) -> Artifact:
+    workload = Workload(model=catalog.resolve_model(name), weights="own:0")
+    return get_artifact(workload, ArtifactCache(root), target_runtime="onnxruntime", runtime_version="0")
+
+
+def test_words_of_vitbenchs_own_mean_nothing_in_a_users_network(net: str, tmp_path: Path) -> None:
+    built = vitbench.build(f"{net}:words:32")
+    plain = built.network
+    seed_weights(built, 0)
+    assert derived_keys(built) == set()
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(built(x)[0], plain.normaliser(plain.conv(x).mean((2, 3))) * 2)
+    artifact = exported(f"{net}:words:32", tmp_path / "cache")
+    assert artifact.manifest.parity.special_file is None
+    assert check(artifact, OrtSession(artifact.model_file)).passed
+
+
+@pytest.mark.usefixtures("timm")
+def test_words_of_vitbenchs_own_mean_nothing_in_a_network_of_timm() -> None:
+    module = zoo.create(catalog.resolve_model("timm:plain_tiny:32"))
+    plain = copy.deepcopy(module)
+    seed_weights(plain, 0)
+    for part in module.modules():
+        part.closing = part.query = part.residual = part.share = part.derived = "x"
+        part.quadratic = part.fold_ = part.merge_ = True
+        part.checkpoint_prefix = "head."
+    seed_weights(module, 0)
+    load_reference_state_dict(module, plain.state_dict())
+    assert to_deploy(module).state_dict().keys() == plain.state_dict().keys()
+
+
+def test_what_a_user_takes_of_the_zoo_is_folded_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import vitbench\ndef build():\n    return vitbench.build('effvit-b0', deploy=False)\n"
+    )
+    module = to_deploy(vitbench.build(f"py:{tmp_path / 'net.py'}:build", deploy=False))
+    assert not [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+def test_what_is_computed_and_not_returned_is_refused(net: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the counters disagree on macs") as caught:
+        exported(f"{net}:unused", tmp_path)
+    assert "no output depends on" in str(caught.value.hint)
+
+
+def test_an_operator_without_a_known_cost_tells_the_user_what_to_do(net: str) -> None:
+    spec = catalog.resolve_model(f"{net}:weight_norm:32")
+    with pytest.raises(UnsupportedOperators, match=r"weight_norm_interface in py:net\.py:") as caught:
+        count_model(spec)
+    assert "remove_parametrizations" in str(caught.value.hint)
 
 
 def test_a_file_that_changes_on_the_way_is_noticed(net: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitbench.counting.errors import UnsupportedOperators
+from vitbench.counting.errors import UnsupportedOperators, told_to_users
 from vitbench.counting.forms import FormCounts, count_forms
 from vitbench.counting.graph import OnnxCounts, count_onnx
 from vitbench.counting.model import ModelCounts, count_macs, count_model
@@ -20,4 +20,5 @@ __all__ = [
     "count_model",
     "count_module",
     "count_onnx",
+    "told_to_users",
 ]

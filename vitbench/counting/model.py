@@ -13,10 +13,12 @@ from torch import nn
 
 from vitbench import zoo
 from vitbench.catalog.specs import ModelSpec
+from vitbench.counting.errors import told_to_users
 from vitbench.counting.graph import count_onnx
 from vitbench.counting.module import ModuleCounts, count_module
 from vitbench.errors import UsageError
 from vitbench.zoo.deploy import in_form, to_deploy
+from vitbench.zoo.hooks import hooked
 
 ADDRESSABLE_BYTES = 2**46
 
@@ -55,8 +57,12 @@ def count_model(spec: ModelSpec, batch: int = 1) -> ModelCounts:
         UsageError: the resolution is so large that its tensors cannot be addressed.
         UnsupportedOperators: the model dispatches an operator without a known cost.
     """
-    if spec.family == "onnx":
-        return _count_graph(spec)
+    with told_to_users(spec):
+        return _count_graph(spec) if spec.family == "onnx" else _count_network(spec, batch)
+
+
+def _count_network(spec: ModelSpec, batch: int) -> ModelCounts:
+    """Counts of a network, built on the meta device."""
     with torch.device("meta"):
         reference = zoo.create(spec)
     deployed = to_deploy(reference)
@@ -84,18 +90,20 @@ def count_macs(spec: ModelSpec, batch: int = 1) -> int:
     Raises:
         UsageError, UnsupportedOperators: as `count_model`.
     """
-    if spec.family == "onnx":
-        return _count_graph(spec).macs
-    with torch.device("meta"):
-        reference = zoo.create(spec)
-    return _count(reference, spec, batch).macs
+    with told_to_users(spec):
+        if spec.family == "onnx":
+            return _count_graph(spec).macs
+        with torch.device("meta"):
+            reference = zoo.create(spec)
+        return _count(reference, spec, batch).macs
 
 
 def _before_normaliser(module: nn.Module, counts: ModuleCounts) -> int:
     """Bytes of all activations up to the first part that has a method `normaliser`."""
-    first = next((name for name, part in module.named_modules() if hasattr(part, "normaliser")), None)
-    if first is None:
+    found = hooked(module, "normaliser")
+    if not found:
         return 0
+    first, _ = found[0]
     before = takewhile(lambda layer: not f"{layer.name}.".startswith(f"{first}."), counts.layers)
     return sum(layer.bytes_written for layer in before)
 

@@ -227,20 +227,29 @@ def _count(workload: Workload, model: counting.ModelCounts, running: nn.Module, 
     which the exporter writes as several operators: its traffic is that of the graph.
 
     Raises:
-        VitbenchError: they do not.
+        UsageError: a network from elsewhere computes what it does not return.
+        UnsupportedOperators: the graph has an operator without a known cost.
+        VitbenchError: they do not agree for another reason.
     """
     module = counting.count_module(running, workload.inputs, folded=True)
-    graph = counting.count_onnx(path)
+    with counting.told_to_users(workload.model):
+        graph = counting.count_onnx(path)
     elsewhere = workload.model.from_elsewhere
     for what in ("macs", "macs_attention", *(() if elsewhere else ("bytes_read", "bytes_written"))):
         tolerance = TRAFFIC_TOLERANCE if what.startswith("bytes") else 0
         first, second = getattr(module, what), getattr(graph, what)
         if abs(second - first) > tolerance * first:
             by = f" by more than {tolerance:.0%}" if tolerance else ""
-            raise VitbenchError(
+            disagreement = (
                 f"the counters disagree on {what} of {workload.label}{by}: "
                 f"{first:,} in the module, {second:,} in the exported graph"
             )
+            if elsewhere and second < first:
+                raise UsageError(
+                    disagreement,
+                    "the graph leaves out what no output depends on: return it, or do not compute it",
+                )
+            raise VitbenchError(disagreement)
     return Counts(
         params=model.params,
         params_deploy=model.params_deploy,

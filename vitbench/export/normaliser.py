@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vitbench.zoo.hooks import hooked
+
 # The receptive field of EfficientViT-B's first attention is under 200 pixels, which the first crop holds; a
 # larger network may need a larger one. Gradients of more than the last would take much memory.
 CROPS = (256, 512, 1024)
@@ -54,10 +56,10 @@ def build_zero_image(
     Returns:
         None when no module of the network has a method `normaliser`.
     """
-    aim = next(((name, part) for name, part in network.named_modules() if hasattr(part, "normaliser")), None)
-    if aim is None:
+    aims = hooked(network, "normaliser")
+    if not aims:
         return None
-    name, module = aim
+    name, module = aims[0]
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn((1, *shape), generator=generator)
     with _only_as_far_as(network, module) as features:

@@ -8,6 +8,7 @@ from torch import nn
 
 from vitbench.catalog.specs import Form
 from vitbench.zoo.formulation import Formulated
+from vitbench.zoo.hooks import hooked
 
 
 def in_form(module: nn.Module, form: Form) -> nn.Module:
@@ -33,9 +34,9 @@ def to_deploy(module: nn.Module) -> nn.Module:
     """
     deployed = copy.deepcopy(module)
     merge_branches(deployed)
-    for part in list(deployed.modules()):
-        if hasattr(part, "fold_"):
-            part.fold_()
+    for _, part in hooked(deployed, "fold_"):
+        part.fold_()
+    for part in deployed.modules():
         if isinstance(part, Formulated):
             part.formulation = part.fast
     return deployed.eval().requires_grad_(False)
@@ -43,7 +44,6 @@ def to_deploy(module: nn.Module) -> nn.Module:
 
 def merge_branches(module: nn.Module) -> None:
     """Merge parallel branches, in place: every part that has a method `merge_` does so, outer parts last."""
-    for part in reversed(list(module.modules())):
-        if hasattr(part, "merge_"):
-            part.merge_()
+    for _, part in reversed(hooked(module, "merge_")):
+        part.merge_()
     module.eval().requires_grad_(False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,16 +21,28 @@ from vitbench.catalog.source_timm import import_timm
 from vitbench.catalog.specs import ModelSpec
 from vitbench.errors import UsageError
 
+_HINT = (
+    "choose another --resolution; tensors that a network holds must be parameters or buffers, and its "
+    "graph must not depend on values"
+)
+# What is said of a network from elsewhere in attributes of its own.
+_SAID = ("output_names", "own_weights", "from_elsewhere")
+
 
 class TensorsOnly(nn.Module):
-    """A network whose outputs, in whatever they are packed, come as a tuple of tensors."""
+    """A network whose outputs, in whatever they are packed, come as a tuple of tensors, none twice."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor for _, tensor in _named_tensors(self.network(*inputs)))
+        outputs: list[Tensor] = []
+        for _, tensor in _named_tensors(self.network(*inputs)):
+            # A graph has each of its inputs and outputs once.
+            again = any(tensor is other for other in (*inputs, *outputs))
+            outputs.append(tensor.clone() if again else tensor)
+        return tuple(outputs)
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -39,18 +52,34 @@ def build(spec: ModelSpec) -> nn.Module:
         UsageError: it cannot be built, or does not run on the spec's inputs.
     """
     module = _timm(spec) if spec.builder == "timm" else _users(spec)
-    outputs = _run_dry(module.eval(), spec)
-    if spec.builder == "timm":
-        module.output_names = ("logits",)
-        return module
-    named = _named_tensors(outputs)
-    if not named:
-        raise UsageError(f"{spec.name} returns no tensor", "let it return one, or a tuple or dict of them")
-    if not isinstance(outputs, Tensor):
-        module = TensorsOnly(module).eval()
-    module.output_names = tuple(name for name, _ in named)
-    module.own_weights = True
+    given, outputs = _run_dry(module.eval(), spec)
+    names: tuple[str, ...] = ("logits",)
+    if spec.builder != "timm":
+        names = _output_names(module, spec, outputs)
+        passed_through = any(outputs is each for each in given)
+        if not isinstance(outputs, Tensor) or passed_through or any(hasattr(module, each) for each in _SAID):
+            module = TensorsOnly(module).eval()
+        module.own_weights = True
+    module.output_names = names
+    module.from_elsewhere = True
     return module
+
+
+def _output_names(module: nn.Module, spec: ModelSpec, outputs: Any) -> tuple[str, ...]:
+    """A name for each tensor that a network gives; those of its inputs and weights are taken already."""
+    taken = {each.name for each in spec.inputs or spec.batched_inputs()} | module.state_dict().keys()
+    names: list[str] = []
+    for wanted, _ in _named_tensors(outputs):
+        name = f"output_{wanted}" if wanted in taken else wanted
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"output_{wanted}_{number}"
+        taken.add(name)
+        names.append(name)
+    if not names:
+        raise UsageError(f"{spec.name} returns no tensor", "let it return one, or a tuple or dict of them")
+    return tuple(names)
 
 
 def _timm(spec: ModelSpec) -> nn.Module:
@@ -86,8 +115,8 @@ def _users(spec: ModelSpec) -> nn.Module:
     return module.to("meta") if wanted.type == "meta" else module
 
 
-def _run_dry(module: nn.Module, spec: ModelSpec) -> Any:
-    """What a network makes of its inputs, without memory: its outputs, or the refusal it ends in."""
+def _run_dry(module: nn.Module, spec: ModelSpec) -> tuple[tuple[Tensor, ...], Any]:
+    """Inputs of a network and what it makes of them, without memory, or the refusal that it ends in."""
     state = {
         name: tensor.detach().to("meta")
         for tensors in (module.named_parameters(), module.named_buffers())
@@ -100,19 +129,24 @@ def _run_dry(module: nn.Module, spec: ModelSpec) -> Any:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return functional_call(module, state, given)
+            return given, functional_call(module, state, given)
     except Exception as error:
         shapes = ", ".join(str(tuple(each.shape)) for each in given)
-        raise _refusal(f"{spec.name} does not run on an input of shape {shapes}", error) from error
+        what = f"{spec.name} does not run on an input of shape {shapes}"
+        floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+        if others := floats - {torch.float32}:
+            hint = "its input is float32: return it in that, for example with `.float()`"
+            raise _refusal(f"{what}, with weights in {_names(others)}", error, hint) from error
+        raise _refusal(what, error) from error
 
 
-def _refusal(what: str, error: Exception) -> UsageError:
+def _names(types: Iterable[torch.dtype]) -> str:
+    return ", ".join(sorted(str(each).removeprefix("torch.") for each in types))
+
+
+def _refusal(what: str, error: Exception, hint: str = _HINT) -> UsageError:
     last = traceback.format_exception_only(error)[-1].strip()
-    return UsageError(
-        f"{what}: {last}",
-        "choose another --resolution; tensors that a network holds must be parameters or buffers, and its "
-        "graph must not depend on values",
-    )
+    return UsageError(f"{what}: {last}", hint)
 
 
 def _named_tensors(outputs: Any) -> list[tuple[str, Tensor]]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vitbench.zoo.hooks import hooked
 from vitbench.zoo.weights import derived_keys
 
 GAIN = 1.5
@@ -38,9 +39,7 @@ def seed_weights(module: nn.Module, seed: int) -> None:
     if getattr(module, "own_weights", False):
         return
     small_scales, shares, derived = _small_scales(module), _shares(module), derived_keys(module)
-    quadratic = tuple(
-        f"{name}." for name, part in module.named_modules() if getattr(part, "quadratic", False)
-    )
+    quadratic = tuple(f"{name}." for name, part in hooked(module, "quadratic") if part.quadratic)
     for key, tensor in module.state_dict(keep_vars=True).items():
         if key.endswith("num_batches_tracked"):
             tensor.data.zero_()
@@ -60,13 +59,12 @@ def _small_scales(module: nn.Module) -> set[str]:
     has the weight of the layer that its module names in the attribute `closing`. Large queries make a softmax
     choose one key, and two nearly equal ones then change places by rounding.
     """
-    keys = set()
-    for name, part in module.named_modules():
-        if hasattr(part, "closing"):
-            keys.add(f"{name}.{part.closing}.weight")
-        if getattr(part, "residual", False) or getattr(part, "query", False):
+    keys = {f"{name}.{part.closing}.weight" for name, part in hooked(module, "closing")}
+    for hook in ("residual", "query"):
+        for name, part in hooked(module, hook):
             norms = [inner for inner, norm in part.named_modules() if isinstance(norm, _BatchNorm)]
-            keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
+            if getattr(part, hook):
+                keys.update(f"{name}.{inner}.weight" for inner in norms[-1:])
     return keys
 
 
@@ -77,8 +75,7 @@ def _shares(module: nn.Module) -> dict[str, float]:
     """
     return {
         f"{name}.{inner}.weight": part.share
-        for name, part in module.named_modules()
-        if hasattr(part, "share")
+        for name, part in hooked(module, "share")
         for inner, norm in part.named_modules()
         if isinstance(norm, _BatchNorm)
     }

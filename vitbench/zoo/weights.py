@@ -15,6 +15,7 @@ from torch import nn
 
 from vitbench.errors import UsageError
 from vitbench.zoo.deploy import merge_branches
+from vitbench.zoo.hooks import hooked, is_from_elsewhere
 
 WRAPPERS = ("state_dict", "params_ema", "params", "model")
 PARALLEL = "module."  # what training on several devices puts before every key
@@ -150,8 +151,8 @@ def derived_keys(module: nn.Module) -> set[str]:
     """
     named = {
         f"{name}.{entry}" if name else entry
-        for name, part in module.named_modules()
-        for entry in getattr(part, "derived", ())
+        for name, part in hooked(module, "derived")
+        for entry in part.derived
     }
     return named & module.state_dict().keys()
 
@@ -168,6 +169,8 @@ def _without_parallel(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[
 
 def _own_part(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a checkpoint holds for a network that may be a part of the checkpoint's."""
+    if is_from_elsewhere(module):
+        return mapping
     for start, (reason, hint) in getattr(module, "checkpoint_refuses", {}).items():
         if any(key.startswith(start) for key in mapping):
             raise UsageError(reason, hint)
@@ -180,9 +183,7 @@ def _own_part(module: nn.Module, mapping: Mapping[str, Any]) -> Mapping[str, Any
 
 def _is_merged(module: nn.Module, given: Mapping[str, Any]) -> bool:
     """True where the checkpoint is of the form with merged branches, and the network is not."""
-    if given.keys() == module.state_dict().keys() or not any(
-        hasattr(part, "merge_") for part in module.modules()
-    ):
+    if given.keys() == module.state_dict().keys() or not hooked(module, "merge_"):
         return False
     merged = copy.deepcopy(module).to("meta")
     merge_branches(merged)
