@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.example_comparisons import example_comparison, example_study
 from benchmarks.example_records import example_record
 from vitbench.records.journal import Journal
 from vitbench.records.schema import Header
@@ -54,6 +55,52 @@ def test_data_goes_to_standard_output_and_remarks_do_not(directory: Path, form: 
     assert "1 record not shown, a newer one of the same cell is: add --all" in done.stderr
     assert "not shown" not in done.stdout
     assert len(json.loads(report(directory, "--all", "--json").stdout)) == 3
+
+
+@pytest.fixture
+def compared(directory: Path) -> Path:
+    """The directory with two runs and a small study in its store."""
+    store = Store(directory / "results")
+    for comparison in example_study(2):
+        store.save(comparison)
+    return directory
+
+
+def test_comparisons_follow_the_runs(compared: Path) -> None:
+    done = report(compared)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.index("effvit-b2") < done.stdout.index("softmax against relu")
+    assert "Where the time went" not in done.stdout
+    assert "Where the time went" in report(compared, "--timings").stdout
+    kinds = [item.get("kind", "run") for item in json.loads(report(compared, "--json").stdout)]
+    assert kinds == ["run"] * 2 + ["compare"] * 4
+
+
+def test_filters_hold_for_comparisons_too(compared: Path) -> None:
+    Store(compared / "results").save(example_comparison(40, status="unsteady", reasons=("too hot",)))
+    assert len(json.loads(report(compared, "--json", "-m", "relu").stdout)) == 4
+    assert len(json.loads(report(compared, "--json", "-m", "relu", "--all").stdout)) == 5
+    assert len(json.loads(report(compared, "--json", "-m", "relu", "--status", "unsteady").stdout)) == 1
+    assert len(json.loads(report(compared, "--json", "-m", "effvit-*").stdout)) == 2
+    assert report(compared, "-t", "orin").returncode == 3
+    assert "relu, softmax on cpu" in report(compared, "-t", "orin").stderr
+
+
+def test_simulated_comparisons_are_refused_then_watermarked(tmp_path: Path) -> None:
+    Store(tmp_path / "results").save(example_comparison(simulated=True))
+    refused = report(tmp_path)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "1 record of scripted targets not shown: add --simulated" in refused.stderr
+    assert "SIMULATED: " in report(tmp_path, "--simulated").stdout
+
+
+def test_a_page_and_plots_are_written(directory: Path) -> None:
+    Store(directory / "results").save(example_comparison())
+    done = report(directory, "-m", "relu", "--format", "html", "--output", "r.html", "--plots", "plots")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "wrote 4 files of plots to `plots`" in done.stderr
+    assert (directory / "r.html").read_text().startswith("<!DOCTYPE html>")
+    assert {path.suffix for path in (directory / "plots").iterdir()} == {".png", ".svg"}
 
 
 def test_an_empty_store_says_what_to_do_next(tmp_path: Path) -> None:

@@ -49,11 +49,7 @@ def collect(store: Store, filters: Filters) -> Collected:
     simulated = runs.simulated + comparisons.simulated
     messages = [
         *_left_out(runs, comparisons),
-        *(
-            []
-            if anything or runs.simulated or comparisons.simulated
-            else _nothing(store, everything, compared)
-        ),
+        *([] if anything or simulated else _nothing(store, everything, compared)),
         *_unreadable(contents.problems),
         *_interrupted(store),
     ]

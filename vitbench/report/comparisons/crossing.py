@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 SLOWER, SAME, FASTER = "slower", "not told apart", "faster"
 HOW = (
-    "How that was found: the logs of the ratios are joined by straight lines over the log of the tokens; the "
-    "brackets hold every count at which the 95 % interval contains equal speed."
+    "How that was found: between the counts that were measured, the log of the ratio and the ends of its "
+    "95 % interval are taken to be straight lines over the log of the tokens; the brackets hold every count "
+    "at which the interval contains equal speed."
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from vitbench.report.comparisons.candidates import candidate_sheet, choices
 from vitbench.report.comparisons.crossing import crossings
@@ -16,6 +17,8 @@ from vitbench.report.comparisons.timings import timing_sheet
 from vitbench.report.screen import Screen
 from vitbench.report.sections import Section
 
+RULES = "How that was "
+
 
 def sections(rows: Sequence[Versus], screen: Screen | None = None, *, timings: bool = False) -> list[Section]:
     """Sections of all rows, in order.
@@ -25,7 +28,21 @@ def sections(rows: Sequence[Versus], screen: Screen | None = None, *, timings: b
         screen: a terminal, which bounds the width of tables and gets plots in letters; None for a document.
         timings: whether to say where the time went.
     """
-    return [section for group in grouped(rows) for section in _of_group(group, rows, screen, timings=timings)]
+    found = [
+        section for group in grouped(rows) for section in _of_group(group, rows, screen, timings=timings)
+    ]
+    return _rules_once(found)
+
+
+def _rules_once(sections: Sequence[Section]) -> list[Section]:
+    """The same sections; how something was found or judged is said where it first applies."""
+    said: set[str] = set()
+    told = []
+    for section in sections:
+        fresh = [text for text in section.sentences if text not in said]
+        said.update(text for text in fresh if text.startswith(RULES))
+        told.append(replace(section, sentences=fresh))
+    return told
 
 
 def _of_group(

@@ -9,13 +9,13 @@ from importlib.resources import files
 
 from vitbench.report.html.plots import plot_html
 from vitbench.report.html.tables import table_html, text
-from vitbench.report.plots.figure import ADVICE, Plot, plots_available
+from vitbench.report.plots import figure
 from vitbench.report.sections import Section
 
-NO_PLOTS = f"No plots: matplotlib is not installed here ({ADVICE})."
+NO_PLOTS = f"No plots: matplotlib is not installed here ({figure.ADVICE})."
 
 
-def page(title: str, sections: Sequence[Section], plots: Sequence[Plot]) -> str:
+def page(title: str, sections: Sequence[Section], plots: Sequence[figure.Plot]) -> str:
     """Write a page that refers to nothing outside of itself and runs only its own script.
 
     Args:
@@ -42,7 +42,7 @@ def page(title: str, sections: Sequence[Section], plots: Sequence[Plot]) -> str:
     )
 
 
-def _contents(sections: Sequence[Section], plots: Sequence[Plot]) -> Iterator[str]:
+def _contents(sections: Sequence[Section], plots: Sequence[figure.Plot]) -> Iterator[str]:
     """Links to the sections, where there are several."""
     titled = [(number, section.title) for number, section in enumerate(sections) if section.level == 1]
     links = [f'<li><a href="#part-{number}">{text(title or "")}</a></li>' for number, title in titled]
@@ -63,11 +63,11 @@ def _section(number: int, section: Section) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _plots(plots: Sequence[Plot]) -> Iterator[str]:
+def _plots(plots: Sequence[figure.Plot]) -> Iterator[str]:
     if not plots:
         return
     yield '<section>\n<h2 id="plots">Plots</h2>'
-    if plots_available():
+    if figure.plots_available():
         yield '<div class="plots">'
         yield from (plot_html(plot) for plot in plots)
         yield "</div>"

@@ -19,7 +19,7 @@ INVALID = "hollow: not valid"
 def caption_of_comparisons(rows: Sequence[Versus]) -> list[str]:
     """Place, protocol, sample size, date and seed of comparisons."""
     sides = [side.row for row in rows for side in row.sides]
-    return [*_setup(sides), " · ".join(sampling(rows)), *_marks(sides, [row.status for row in rows])]
+    return [*_setup(sides), " · ".join(sampling(rows)), *_marks(sides, rows)]
 
 
 def caption_of_runs(rows: Sequence[Row]) -> list[str]:
@@ -31,7 +31,7 @@ def caption_of_runs(rows: Sequence[Row]) -> list[str]:
         *([f"{_span(iterations)} iterations a point"] if iterations else []),
         _span([row.created_utc[:10] for row in rows]),
     ]
-    return [*_setup(rows), " · ".join(told), *_marks(rows, [row.status for row in rows])]
+    return [*_setup(rows), " · ".join(told), *_marks(rows, rows)]
 
 
 def _setup(rows: Sequence[Row]) -> list[str]:
@@ -47,13 +47,13 @@ def _setup(rows: Sequence[Row]) -> list[str]:
     return [" · ".join(place), " · ".join(protocol)]
 
 
-def _marks(rows: Sequence[Row], statuses: Sequence[str]) -> list[str]:
-    simulated = {row.simulated for row in rows}
+def _marks(rows: Sequence[Row], shown: Sequence[Row] | Sequence[Versus]) -> list[str]:
+    simulated = {each.simulated for each in shown}
     told = {
         SIMULATED: simulated == {True},
         PARTLY_SIMULATED: simulated == {True, False},
-        COMPUTE_ONLY: any(row.value_is == "compute" for row in rows),
-        INVALID: any(status != "valid" for status in statuses),
+        COMPUTE_ONLY: any(each.value_is == "compute" for each in (*rows, *shown)),
+        INVALID: any(each.status != "valid" for each in shown),
     }
     return [text for text, wanted in told.items() if wanted]
 

@@ -82,7 +82,11 @@ def write_plots(directory: Path, plots: Sequence[Plot]) -> list[Path]:
 
 def drawn(plot: Plot, theme: Theme, forms: Sequence[str]) -> dict[str, bytes]:
     """Draw a plot once and save it in several formats."""
-    with themed(theme):
+    import warnings
+
+    with themed(theme), warnings.catch_warnings():
+        # A name in letters that the font lacks has boxes in its place.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure = _figure(plot, theme)
         return {form: _save(figure, form, plot) for form in forms}
 
@@ -107,6 +111,7 @@ def _figure(plot: Plot, theme: Theme) -> Figure:
     _lines(figure, caption, 0.14 + step * len(title), small, height, fontsize=SMALL, color=theme.faint)
     if plot.simulated:
         _watermark(axes, theme)
+    _clean_texts(figure)
     return figure
 
 
@@ -134,6 +139,15 @@ def _lines(
     for number, line in enumerate(lines):
         y = 1 - (start + step * number) / height
         figure.text(0.012, y, line, va="top", **how)
+
+
+def _clean_texts(figure: Figure) -> None:
+    """Names may come from a file: what steers a line in them is replaced."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(clean(text.get_text()))
 
 
 def _watermark(axes: Axes, theme: Theme) -> None:

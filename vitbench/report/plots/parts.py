@@ -11,6 +11,7 @@ from vitbench.report.plots.caption import caption_of_runs
 from vitbench.report.plots.figure import Plot
 from vitbench.report.plots.theme import Theme, look
 from vitbench.report.rows import Row
+from vitbench.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def parts_plot(rows: Sequence[Row], names: Sequence[str], name: str) -> Plot | N
             "Stacked bars of shares of the latency; compute is "
             f"{significant(min(shares))} to {significant(max(shares))} %"
         ),
-        draw=partial(_draw, rows=chosen, names=[label for _, label in shown]),
+        draw=partial(_draw, rows=chosen, names=[clean(label) for _, label in shown]),
         height=0.2 + BAR * len(shown),
         left=min(3.2, 0.25 + LETTER * max(len(label) for _, label in shown)),
         simulated=any(row.simulated for row in chosen),

@@ -15,6 +15,7 @@ HEIGHT = 14
 WIDEST, NARROWEST = 100, 40
 MARKS = "ox+*#@"
 BETWEEN = "."
+INVALID = "?"
 MARGIN = 9
 
 
@@ -55,6 +56,8 @@ def text_plot(series: Sequence[Series], screen: Screen, title: str) -> str:
         _draw(canvas, curve, number, across, up)
     lines = [_line(row, canvas[row], up, screen) for row in range(HEIGHT)]
     legend = "   ".join(f"{MARKS[number % len(MARKS)]} {curve.label}" for number, curve in enumerate(series))
+    if not all(point.valid for point in points):
+        legend += f"   {INVALID} not valid"
     axis = " " * MARGIN + "└" + "─" * cells
     return "\n".join([*screen.wrap(f"{title}:  {legend}"), *lines, axis, *_ticks(points_x(series), across)])
 
@@ -77,8 +80,9 @@ def _draw(canvas: list[list[tuple[str, int]]], curve: Series, number: int, acros
             between = round(y + (next_y - y) * step / (next_x - x))
             if step % 2 == 0 and canvas[HEIGHT - 1 - between][x + step][0] == " ":
                 canvas[HEIGHT - 1 - between][x + step] = (BETWEEN, number)
-    for x, y in cells:
-        canvas[HEIGHT - 1 - y][x] = (MARKS[number % len(MARKS)], number)
+    for (x, y), point in zip(cells, curve.points, strict=True):
+        mark = MARKS[number % len(MARKS)] if point.valid else INVALID
+        canvas[HEIGHT - 1 - y][x] = (mark, number)
 
 
 def _line(row: int, cells: Sequence[tuple[str, int]], up: Axis, screen: Screen) -> str:

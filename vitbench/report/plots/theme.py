@@ -69,9 +69,11 @@ def look(theme: Theme, number: int) -> Look:
 def themed(theme: Theme) -> Iterator[None]:
     """Within it figures are drawn in a theme, and the same figure gives the same bytes."""
     import matplotlib as mpl
+    from cycler import cycler
 
     with mpl.rc_context(mpl.rcParamsDefault):
         mpl.rcParams.update(_settings(theme))
+        mpl.rcParams["axes.prop_cycle"] = cycler(color=theme.series)
         yield
 
 
