@@ -7,18 +7,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vitbench.errors import UsageError
-from vitbench.report.comparisons.render import FORMATS, render_all, render_comparisons
+from vitbench.report.comparisons.render import FORMATS, render_all
 from vitbench.report.comparisons.rows import Versus
-from vitbench.report.files import write_comparison_plots, write_reports
 from vitbench.report.render import find_renderer, render
 from vitbench.report.rows import Row
 from vitbench.report.screen import Screen
-
-if TYPE_CHECKING:
-    from vitbench.records.comparison import Comparison
 
 
 def chosen_format(form: str | None, *, as_json: bool) -> str:
@@ -72,34 +67,6 @@ def write(
         raise UsageError(
             f"cannot write `{output}`: {error.strerror or error}", "choose another file with --output"
         ) from error
-
-
-def emit_comparisons(
-    comparisons: Sequence[Comparison],
-    form: str,
-    *,
-    timings: bool = False,
-    report: Path | None = None,
-    plots: Path | None = None,
-) -> None:
-    """Print comparisons on standard output, and write the files that were asked for; nothing of nothing.
-
-    Args:
-        comparisons: what was measured, of every status.
-        form: name of the format on standard output.
-        timings: whether a table says where the time went.
-        report: directory of `report.md`, `.csv`, `.json` and `.html`; none when None.
-        plots: directory of every plot, as PNG and SVG; none when None.
-
-    Raises:
-        UsageError: a file or standard output cannot be written, or matplotlib is missing for plots
-            (`vitbench.report.check_plots` tells before anything is measured).
-    """
-    emit(render_comparisons(comparisons, form, timings=timings))
-    if report is not None and comparisons:
-        write_reports(report, comparisons)
-    if plots is not None and comparisons:
-        write_comparison_plots(plots, comparisons)
 
 
 def emit(text: str) -> None:

@@ -46,7 +46,16 @@ def test_the_first_side_may_be_the_faster_one() -> None:
 
 
 def test_an_interval_may_reach_out_of_what_was_measured() -> None:
-    assert "[under 49, over 196] tokens on" in said(over_tokens([(1.1, 0.8, 1.3), (0.9, 0.7, 1.2)]))
+    text = said(over_tokens([(1.1, 0.8, 1.3), (0.9, 0.7, 1.2), (0.5, 0.4, 0.6)]))
+    assert text.startswith("relu is faster than softmax from 95 [under 49, ")
+
+
+def test_what_the_data_do_not_tell_apart_is_no_crossing() -> None:
+    text = said(over_tokens([(1.1, 0.8, 1.3), (0.9, 0.7, 1.2)]))
+    assert text == "relu against softmax: not told apart at every count from 49 to 196 tokens."
+    # Up and down again within one span.
+    back = over_tokens([(0.5, 0.4, 0.6), (1.05, 0.9, 1.2), (0.5, 0.4, 0.6)])
+    assert "not told apart at 196 tokens; faster at 784 tokens" in said(back)
 
 
 def test_without_a_crossing_the_faster_one_is_named() -> None:

@@ -165,6 +165,6 @@ def test_a_screen_of_ascii_has_every_mark() -> None:
     comparisons = [changed(part="matched", macs=(1000, 2000), value_is="compute")]
     text = render_comparisons(comparisons, "table", Screen(ascii_only=True))
     assert text.isascii()
-    assert "2.00 (m)" in text
+    assert "2.000 (m)" in text
     assert "2.00 (c)" in text
     assert "?" not in text

@@ -69,7 +69,8 @@ def speed_up(row: Versus) -> str:
 
 def macs_ratio(row: Versus) -> str:
     """MACs of the second side over the first's, marked where they were to match and do not."""
-    return significant(row.macs_ratio) + f" {NOT_MATCHED}" * off_match(row)
+    digits = 4 if row.part == MATCHED else 3
+    return significant(row.macs_ratio, digits) + f" {NOT_MATCHED}" * off_match(row)
 
 
 def off_match(row: Versus) -> bool:

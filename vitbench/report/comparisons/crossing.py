@@ -35,7 +35,7 @@ def crossings(group: Group) -> list[str]:
     left_out = len(group.rows) - len(valid)
     note = f" (without {left_out} of {len(group.rows)} rows, which are not valid)" if left_out else ""
     first, second = group.rows[0].labels
-    found = _found(judged)
+    found = _told_apart(_found(judged))
     if not found:
         return [f"{second} against {first}: {_verdicts(judged)}{note}."]
     range_ = f"{judged[0].count:,} to {judged[-1].count:,} tokens were measured{note}"
@@ -61,6 +61,19 @@ def _found(rows: Sequence[Versus]) -> Sequence[Crossing]:
         [math.log(row.ratio_low or 1.0) for row in rows],
         [math.log(row.ratio_high or 1.0) for row in rows],
     ).crossings
+
+
+def _told_apart(found: Sequence[Crossing]) -> list[Crossing]:
+    """The crossings that the data tell of: one for those of one span, none where they undo each other.
+
+    A span that is open at both ends holds the whole range: nothing is told apart.
+    """
+    spans: dict[tuple[float | None, float | None], list[Crossing]] = {}
+    for crossing in found:
+        spans.setdefault((crossing.span.low, crossing.span.high), []).append(crossing)
+    return [
+        same[len(same) // 2] for span, same in spans.items() if len(same) % 2 == 1 and span != (None, None)
+    ]
 
 
 def _change(crossing: Crossing, first: str, second: str, rows: Sequence[Versus]) -> str:

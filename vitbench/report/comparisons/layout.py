@@ -118,6 +118,8 @@ def sampling(rows: Sequence[Versus]) -> list[str]:
     dates = [row.created_utc[:10] for row in rows]
     seeds = [row.seed for row in rows]
     told = [f"{_span(pairs)} pairs a row" if len(rows) > 1 else f"{pairs[0]} pairs"]
+    if not any(pairs):
+        told = ["not measured in pairs"]
     if iterations:
         told.append(f"{_span(iterations)} iterations a side")
     return [*told, _span(dates), f"seed{'s' * (len(set(seeds)) > 1)} {_span(seeds)}"]

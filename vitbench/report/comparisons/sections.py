@@ -59,5 +59,5 @@ def _of_group(
     yield Section("Arithmetic and traffic", rate_sheet(group, study), limits(group, study), level=2)
     if page := candidate_sheet(group):
         yield Section("How each side was computed", page, choices(group), level=2)
-    if timings:
+    if timings and any(row.timings["wall_s"] for row in group.rows):
         yield Section("Where the time went", timing_sheet(group), level=2)

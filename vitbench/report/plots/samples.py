@@ -53,16 +53,16 @@ def record_samples(record: Record) -> Plot:
 
 
 def comparison_samples(comparison: Comparison) -> Plot:
-    """The blocks of both sides, pair by pair in the order they ran."""
+    """The blocks of both sides: pair by pair in the order they ran; side after side where none are paired."""
     from vitbench.report.comparisons.columns import where
     from vitbench.report.comparisons.rows import from_comparisons
 
     rows = from_comparisons([comparison])
     labels = comparison.row.labels
-    strips = []
-    for pair in comparison.pairs:
-        for side in (pair.first, 1 - pair.first):
-            strips.append(_strip(labels[side], comparison.sides[side].blocks[pair.blocks[side]]))
+    places = [(side, pair.blocks[side]) for pair in comparison.pairs for side in (pair.first, 1 - pair.first)]
+    if not places:
+        places = [(side, block) for side in (0, 1) for block in range(len(comparison.sides[side].blocks))]
+    strips = [_strip(labels[side], comparison.sides[side].blocks[block]) for side, block in places]
     return _plot(
         labels,
         strips,

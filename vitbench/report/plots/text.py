@@ -12,6 +12,7 @@ from vitbench.report.plots.series import Series
 from vitbench.report.screen import Screen
 
 HEIGHT = 14
+SHORTEST = 1.5
 WIDEST, NARROWEST = 100, 40
 MARKS = "ox+*#@"
 BETWEEN = "."
@@ -68,8 +69,8 @@ def points_x(series: Sequence[Series]) -> list[float]:
 
 
 def _padded(low: float, high: float) -> Axis:
-    """An axis with a little room at both ends, also where all values are the same."""
-    room = (high / low) ** 0.04 if high > low else 2.0
+    """An axis with a little room at both ends, and never so short that noise looks like a difference."""
+    room = max((high / low) ** 0.04, (SHORTEST * low / high) ** 0.5)
     return Axis(low / room, high * room, HEIGHT)
 
 
