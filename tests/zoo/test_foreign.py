@@ -89,6 +89,11 @@ class Words(nn.Module):
         return self.normaliser(self.conv(x).mean((2, 3))) * len(self.output_names)
 def words():
     return Words()
+def of_no_seed():
+    import os
+    net = Net(lambda y: y)
+    net.conv.bias.data[:] = torch.tensor(list(os.urandom(4)))
+    return net
 def weight_norm():
     return nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
 """
@@ -166,6 +171,7 @@ def test_outputs_in_any_packing_have_names(net: str, tmp_path: Path) -> None:
         ("number", "returns int, not a torch.nn.Module"),
         ("decides", "decides does not run on an input of shape"),
         ("holds", "holds does not run on an input of shape"),
+        ("of_no_seed", "returns other weights than a moment ago"),
         ("half", r"half does not run on an input of shape .*, with weights in float16: "),
         ("double", r"double does not run on an input of shape .*, with weights in float64: "),
     ],

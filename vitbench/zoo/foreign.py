@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_flatten_with_path
 
-from vitbench.catalog.source_py import call_function
+from vitbench.catalog.source_py import call_function, hash_state
 from vitbench.catalog.source_timm import import_timm
 from vitbench.catalog.specs import ModelSpec
 from vitbench.errors import UsageError
@@ -111,6 +111,11 @@ def _users(spec: ModelSpec) -> nn.Module:
         raise UsageError(
             f"{spec.name} returns {type(module).__name__}, not a torch.nn.Module",
             "let the function return the network",
+        )
+    if hash_state(module) != spec.hyper["state"]:
+        raise UsageError(
+            f"{spec.name} returns other weights than a moment ago",
+            "seed whatever it draws from beside torch, and leave the files that it reads alone",
         )
     return module.to("meta") if wanted.type == "meta" else module
 
