@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from vitbench import runtime, transport
 from vitbench.export import ArtifactCache
-from vitbench.pipeline.device import Device, build_artifact
+from vitbench.pipeline.device import Device, build_artifact, refuse_too_many_threads
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Timings
 from vitbench.records.schema import Block, Parity, Plan
@@ -88,6 +88,7 @@ class Bench:
         name = cell.target.name
         if name not in self._links:
             self._links[name] = self._stack.enter_context(transport.open(cell.target))
+            refuse_too_many_threads(self._links[name], cell.target, self.request.threads)
         return self._links[name]
 
     def device(self, cell: Cell, plan: Plan, formulation: Mapping[str, str] | None = None) -> Device:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import __version__, runtime
-from vitbench.catalog import Workload
+from vitbench.catalog import TargetSpec, Workload
 from vitbench.errors import UsageError
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.pipeline.progress import Progress
@@ -113,7 +113,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
     progress.stage(cell.label, CHECKING)
-    _refuse_too_many_threads(device)
+    refuse_too_many_threads(device.link, cell.target, request.threads)
     with device.session(0) as session:
         loaded = session.loaded
         checked = check_parity(device, session, {} if known is None else known)
@@ -163,16 +163,19 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     )
 
 
-def _refuse_too_many_threads(device: Device) -> None:
-    """Threads beyond the CPUs only wait for each other, and many of them bring a machine to a halt."""
-    threads = device.request.threads
-    if threads is None or device.cell.target.simulated:
+def refuse_too_many_threads(link: Transport, target: TargetSpec, threads: int | None) -> None:
+    """Threads beyond the CPUs only wait for each other, and many of them bring a machine to a halt.
+
+    Raises:
+        UsageError: more were asked for than the target has CPUs to give.
+    """
+    if threads is None or target.simulated:
         return
-    with runtime.open_agent(device.link) as agent:
+    with runtime.open_agent(link) as agent:
         cpus = agent.describe().get("allowed_cpus")
     if cpus is not None and threads > len(cpus):
         raise UsageError(
-            f"{threads} threads on {device.cell.target.name}, which has {len(cpus)} CPUs to give",
+            f"{threads} threads on {target.name}, which has {len(cpus)} CPUs to give",
             f"choose --threads {len(cpus)} or fewer",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -104,14 +105,34 @@ def _rows(names: Sequence[str], asked: Asked) -> list[PlannedRow]:
         return _kind_rows(plain, asked)
     if all(name in mixers for name in plain):
         return _mixer_rows(plain, asked)
-    if wrong := [name for name in names if name.startswith("kind:") or name in (*kinds, *mixers)]:
-        others = ", ".join(name for name in names if name not in wrong)
-        raise UsageError(
-            f"'{wrong[0]}' is an attention kind or a token mixer, and {others} is not of the same sort",
-            f"compare kinds with kinds ({', '.join(kinds)}), mixers with mixers ({', '.join(mixers)}), "
-            "models with models",
-        )
+    _refuse_mixed(names, kinds, mixers)
     return _model_rows([_model_name(name) for name in names], asked)
+
+
+def _refuse_mixed(names: Sequence[str], kinds: Sequence[str], mixers: Sequence[str]) -> None:
+    """Kinds are compared with kinds, mixers with mixers, and models with models."""
+    plain = {name: name.removeprefix("kind:") for name in names}
+    swapped = [name for name in names if name.startswith("kind:") or name in (*kinds, *mixers)]
+    if not swapped:
+        return
+    for name in names:
+        if plain[name] not in (*kinds, *mixers) and (name in swapped or not _looks_like_model(name)):
+            raise catalog.unknown(
+                "attention kind or token mixer", plain[name], (*kinds, *mixers), "vitbench models"
+            )
+    offered = f"attention kinds are {', '.join(kinds)}; token mixers {', '.join(mixers)}"
+    model = next((name for name in names if name not in swapped), None)
+    if model is None:
+        raise UsageError("an attention kind cannot be compared with a token mixer", offered)
+    raise UsageError(
+        f"'{swapped[0]}' is an attention kind or a token mixer, and {model} is a model",
+        f"compare models with models, for example {model}+{plain[swapped[0]]}; {offered}",
+    )
+
+
+def _looks_like_model(name: str) -> bool:
+    families = catalog.load_families()
+    return ":" in name or name.endswith(".onnx") or re.split(r"[-+@]", name)[0] in families
 
 
 def _model_name(name: str) -> str:
