@@ -55,6 +55,9 @@ def compare(
         Path | None,
         typer.Option("--report", help="Write report.md, .csv, .json and .html into this directory."),
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Write every plot as PNG and SVG into this directory.")
+    ] = None,
     timings: Annotated[bool, typer.Option("--timings", help="Show where the wall time went.")] = False,
     as_json: Json = False,
     no_cache: NoCache = False,
@@ -83,11 +86,15 @@ def compare(
     """
     from vitbench import pipeline
     from vitbench.cli.progress import TerminalProgress
-    from vitbench.report.show import show_comparisons
+    from vitbench.report import check_plots, show_comparisons
     from vitbench.study.request import Asked, parse_study
     from vitbench.study.stored import are_records, compare_files
 
-    show = partial(show_comparisons, form="json" if as_json else "table", timings=timings, report=report)
+    if plots:
+        check_plots()
+    show = partial(
+        show_comparisons, form="json" if as_json else "table", timings=timings, report=report, plots=plots
+    )
     if are_records(names):
         show(compare_files(names, allow_mismatch=allow_protocol_mismatch))
         return
