@@ -80,7 +80,7 @@ def off_match(row: Versus) -> bool:
 
 def pairs(row: Versus) -> str:
     """Pairs in the ratio, of how many were taken."""
-    return f"{row.pairs}" if not row.pairs_invalid else f"{row.pairs} of {row.pairs + row.pairs_invalid}"
+    return f"{row.pairs}" if row.pairs == row.pairs_taken else f"{row.pairs} of {row.pairs_taken}"
 
 
 def _each(group: Group, unit: str, cell: SideCell, drop: int) -> list[Filled]:
@@ -100,6 +100,11 @@ def _each(group: Group, unit: str, cell: SideCell, drop: int) -> list[Filled]:
 def where(row: Versus) -> str:
     """HEIGHTxWIDTH of the tokens, else of the image."""
     return f"{row.tokens[0]}x{row.tokens[1]}" if row.tokens else _either(row, "resolution")
+
+
+def side_label(row: Versus, side: Side) -> str:
+    """The side, and whether its block was widened or narrowed to match the MACs of the other."""
+    return f"{side.label}, matched MACs" if row.part == MATCHED else side.label
 
 
 def _either(row: Versus, name: str) -> str:

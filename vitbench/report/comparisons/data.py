@@ -15,7 +15,7 @@ _ROW = tuple(field.name for field in fields(Row))
 _OF_SIDE = ("label", "time_ms", "low_ms", "high_ms", "ns_per_kmac", "macs_per_byte", "gbytes_per_s")
 _SHARED = (
     *("study", "title", "part", "macs_ratio", "ratio", "ratio_low", "ratio_high"),
-    *("speed_up", "speed_up_low", "speed_up_high", "confidence", "pairs", "pairs_invalid"),
+    *("speed_up", "speed_up_low", "speed_up_high", "confidence", "pairs", "pairs_taken", "pairs_invalid"),
     *("seed", "mismatch"),
 )
 

@@ -113,7 +113,7 @@ def _sides(group: Group) -> str:
 
 def sampling(rows: Sequence[Versus]) -> list[str]:
     """How much was sampled, when, and from which seed: `10 pairs a row`, `2026-11-21`, `seed 0`."""
-    pairs = [row.pairs + row.pairs_invalid for row in rows]
+    pairs = [row.pairs_taken for row in rows]
     iterations = [side.row.iterations for row in rows for side in row.sides if side.row.iterations]
     dates = [row.created_utc[:10] for row in rows]
     seeds = [row.seed for row in rows]

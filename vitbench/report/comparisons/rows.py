@@ -78,6 +78,7 @@ class Versus:
     speed_up_high: float | None
     confidence: float | None
     pairs: int
+    pairs_taken: int
     pairs_invalid: int
     log_ratios: tuple[float, ...]
     sides: tuple[Side, Side]
@@ -124,6 +125,7 @@ def from_flat_comparison(flat: Mapping[str, Any]) -> Versus:
         reasons=_reasons(flat, sides),
         mismatch=tuple(flat["mismatch"]),
         log_ratios=tuple(flat["log_ratios"]),
+        pairs_taken=len(flat["log_ratios"]) + flat["pairs_invalid"],
         sides=sides,
         candidates=(one, other),
         timings={name: flat[f"timings.{name}"] for name in TIMINGS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from vitbench.report.comparisons.columns import where
+from vitbench.report.comparisons.columns import side_label, where
 from vitbench.report.comparisons.groups import Group, grouped
 from vitbench.report.comparisons.rows import Versus
 from vitbench.report.plots.figure import Plot
@@ -56,7 +56,7 @@ def _of_study(groups: Sequence[Group], number: int) -> Iterator[Plot]:
     rows = [row for group in groups for row in group.rows]
     if len(rows) >= LEAST_POINTS and (plot := comparison_roofline(rows, f"roofline-{number}")):
         yield plot
-    sides = [(side.row, f"{side.label} {where(row)}") for row in rows for side in row.sides]
+    sides = [(side.row, f"{side_label(row, side)} {where(row)}") for row in rows for side in row.sides]
     if plot := parts_plot([row for row, _ in sides], [name for _, name in sides], f"parts-{number}"):
         yield plot
 

@@ -70,6 +70,8 @@ def _draw(axes: Axes, theme: Theme, *, rows: Sequence[Row], names: Sequence[str]
     for number, (part, label) in enumerate(PARTS):
         style = look(theme, number)
         widths = [100 * _share(row, part) for row in rows]
+        if not any(widths):
+            continue
         axes.barh(
             [place for place, width in enumerate(widths) if width],
             [width for width in widths if width],

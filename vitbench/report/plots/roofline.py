@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vitbench.report.comparisons.columns import MATCHED, where
-from vitbench.report.comparisons.rows import Side, Versus
+from vitbench.report.comparisons.columns import side_label, where
+from vitbench.report.comparisons.rows import Versus
 from vitbench.report.numbers import significant
 from vitbench.report.plots.caption import caption_of_comparisons, caption_of_runs
 from vitbench.report.plots.figure import Plot
@@ -44,8 +44,8 @@ class Spot:
 def comparison_roofline(rows: Sequence[Versus], name: str) -> Plot | None:
     """Both sides of comparisons on one target; None where nothing can be placed."""
     spots = [
-        Spot(_label(row, side), where(row), side.macs_per_byte, side.ran_gmacs_per_s, row.status == "valid")
-        for row in rows
+        Spot(side_label(row, side), where(row), side.macs_per_byte, side.ran_gmacs_per_s, valid)
+        for row, valid in ((row, row.status == "valid") for row in rows)
         for side in row.sides
         if side.macs_per_byte and side.ran_gmacs_per_s
     ]
@@ -77,11 +77,6 @@ def run_roofline(rows: Sequence[Row], name: str) -> Plot | None:
         caption_of_runs(rows),
         any(row.simulated for row in rows),
     )
-
-
-def _label(row: Versus, side: Side) -> str:
-    """The side, and whether its block was narrowed or widened to match the MACs of the other."""
-    return f"{side.label}, matched MACs" if row.part == MATCHED else side.label
 
 
 def _plot(

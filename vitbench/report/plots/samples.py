@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vitbench.report.numbers import significant
-from vitbench.report.plots.caption import caption_of_comparisons, caption_of_runs
+from vitbench.report.plots.caption import INVALID, caption_of_comparisons, caption_of_runs
 from vitbench.report.plots.figure import Plot
 from vitbench.report.plots.series import plain_log
 from vitbench.report.plots.theme import Theme, legend_order, look
@@ -47,7 +47,7 @@ def record_samples(record: Record) -> Plot:
         strips,
         f"samples-{record.id}",
         f"Every iteration: {rows[0].model} at {rows[0].resolution}, on {rows[0].target}",
-        caption_of_runs(rows),
+        _caption(caption_of_runs(rows), record.status),
         record.simulated,
     )
 
@@ -68,9 +68,14 @@ def comparison_samples(comparison: Comparison) -> Plot:
         strips,
         f"samples-{comparison.id}",
         f"Every iteration: {labels[0]} and {labels[1]} at {where(rows[0])}, on {rows[0].target}",
-        caption_of_comparisons(rows),
+        _caption(caption_of_comparisons(rows), comparison.status),
         comparison.simulated,
     )
+
+
+def _caption(lines: Sequence[str], status: str) -> list[str]:
+    """No mark here is hollow: the status is said instead."""
+    return [*(line for line in lines if line != INVALID), f"status: {status}"]
 
 
 def _strip(label: str, block: Block) -> Strip:

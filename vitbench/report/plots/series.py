@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,20 +55,18 @@ def draw_series(axes: Axes, theme: Theme, series: Sequence[Series]) -> None:
 
 
 def _band(axes: Axes, curve: Series, colour: str) -> None:
-    """Shade the intervals, and cap each with a bar: a narrow band alone is not seen."""
-    known = [point for point in curve.points if point.low is not None and point.high is not None]
-    if not known:
-        return
-    xs = [point.x for point in known]
-    lows, highs = [point.low or 0.0 for point in known], [point.high or 0.0 for point in known]
+    """Shade the intervals, with a gap where one is missing; a bar caps each: a narrow band is not seen."""
+    xs = [point.x for point in curve.points]
+    lows = [math.nan if point.low is None else point.low for point in curve.points]
+    highs = [math.nan if point.high is None else point.high for point in curve.points]
     axes.fill_between(xs, lows, highs, color=colour, alpha=0.22, linewidth=0, zorder=2)
+    known = [point for point in curve.points if point.low is not None and point.high is not None]
     errors = [
-        [point.y - low for point, low in zip(known, lows, strict=True)],
-        [high - point.y for point, high in zip(known, highs, strict=True)],
+        [max(0.0, point.y - (point.low or 0.0)) for point in known],
+        [max(0.0, (point.high or 0.0) - point.y) for point in known],
     ]
-    clipped = [[max(0.0, error) for error in side] for side in errors]
-    ys = [point.y for point in known]
-    axes.errorbar(xs, ys, yerr=clipped, fmt="none", ecolor=colour, elinewidth=1.1, capsize=3, zorder=3)
+    places, ys = [point.x for point in known], [point.y for point in known]
+    axes.errorbar(places, ys, yerr=errors, fmt="none", ecolor=colour, elinewidth=1.1, capsize=3, zorder=3)
 
 
 def token_axis(axes: Axes, counts: Sequence[int]) -> None:
