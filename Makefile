@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/vitbench run --model effvit-b2 --target cpu --allow-inconclusive
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
