@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.example_records import example_record
-from tests.e2e.cli import vitbench
+from tests.e2e.cli import COMMAND, vitbench
 from vitbench import catalog
 from vitbench.records.comparison import Comparison
 from vitbench.records.store import Store
@@ -126,3 +128,28 @@ def test_records_are_compared_without_pairs_and_told_so(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "not measured in pairs" in done.out
     assert "2.0" in done.out
+
+
+def test_killed_between_pairs_the_next_one_saves_what_was_finished(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "compare", "effvit-b0", "effvit-b1", *SIM, "--pairs", "200"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    running = tmp_path / "results" / ".running"
+    deadline = time.monotonic() + 120
+    while len(list(running.glob("*/pair-*.json"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    done = vitbench("compare", "effvit-b0", "effvit-b2", *SIM, "--pairs", "6", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "finished pairs of a comparison" in done.err
+    found, _ = Store(tmp_path / "results").records()
+    killed = next(each for each in found if each.status == "inconclusive")
+    assert isinstance(killed, Comparison)
+    assert len(killed.pairs) >= 3
+    assert killed.reasons[0].startswith("interrupted after ")
+    assert not list(running.iterdir())

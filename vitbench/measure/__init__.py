@@ -5,6 +5,7 @@ from __future__ import annotations
 from vitbench.measure.batches import next_batch
 from vitbench.measure.block import CellProgress
 from vitbench.measure.cell import measure_cell
+from vitbench.measure.comparison import conclude_comparison, result_of
 from vitbench.measure.estimates import estimate
 from vitbench.measure.pairs import (
     MIN_PAIRS,
@@ -25,6 +26,7 @@ __all__ = [
     "PairsInterrupted",
     "PairsResult",
     "conclude",
+    "conclude_comparison",
     "conclude_pairs",
     "estimate",
     "make_plan",
@@ -33,4 +35,5 @@ __all__ = [
     "measure_rounds",
     "next_batch",
     "ratio_of",
+    "result_of",
 ]

@@ -22,6 +22,7 @@ from vitbench.stats.blocks import MIN_BATCHES
 from vitbench.stats.pairs import signed_rank_interval
 from vitbench.stats.quantiles import t_quantile
 
+OnPair = Callable[[Pair, tuple[Block, Block]], None]
 # The exact signed-rank interval of 95 % needs six pairs.
 MIN_PAIRS = 6
 
@@ -49,6 +50,7 @@ def measure_pairs(
     threads: int = 1,
     clock_max_mhz: float | None = None,
     on_progress: Refresh | None = None,
+    on_pair: OnPair | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PairsResult:
     """Take `plan.blocks` / 2 pairs, the order inside each drawn from `plan.seed`.
@@ -60,6 +62,7 @@ def measure_pairs(
         open_sessions: of the first and the second side; given the number of the block, which counts both.
         plan: how much to sample; `blocks` counts both sides.
         value_is: what of a block is compared: its wall clock, or its compute part.
+        on_pair: called with each finished pair and its two blocks, invalid ones included.
 
     Raises:
         ToolError, TargetUnreachable: no pair could be finished; the first error.
@@ -69,7 +72,7 @@ def measure_pairs(
     # The quantile imports scipy: before anything is timed.
     t_quantile(0.975, MIN_BATCHES - 1)
     taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
-    pairs = _Pairs(open_sessions, taker, value_is, random.Random(f"pairs/{plan.seed}"))
+    pairs = _Pairs(open_sessions, taker, value_is, on_pair, random.Random(f"pairs/{plan.seed}"))
     try:
         pairs.run(plan.blocks // 2)
     except KeyboardInterrupt as interrupt:
@@ -92,6 +95,7 @@ class _Pairs:
     open_sessions: tuple[OpenSession, OpenSession]
     taker: Taker
     value_is: ValueIs
+    on_pair: OnPair | None
     order: random.Random
     blocks: tuple[list[Block], list[Block]] = field(default_factory=lambda: ([], []))
     pairs: list[Pair] = field(default_factory=list)
@@ -137,14 +141,15 @@ class _Pairs:
         for side, block in taken.items():
             self.blocks[side].append(block)
         invalid = taken[0].invalid or taken[1].invalid
-        self.pairs.append(
-            Pair(
-                first=first,
-                blocks=(len(self.blocks[0]) - 1, len(self.blocks[1]) - 1),
-                log_ratio=math.log(self._datum(taken[1]) / self._datum(taken[0])),
-                invalid=invalid,
-            )
+        pair = Pair(
+            first=first,
+            blocks=(len(self.blocks[0]) - 1, len(self.blocks[1]) - 1),
+            log_ratio=math.log(self._datum(taken[1]) / self._datum(taken[0])),
+            invalid=invalid,
         )
+        self.pairs.append(pair)
+        if self.on_pair is not None:
+            self.on_pair(pair, (taken[0], taken[1]))
         return invalid
 
     def _datum(self, block: Block) -> float:

@@ -14,8 +14,11 @@ from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.candidates import choose, chosen_formulation
 from vitbench.pipeline.device import Device, make_header
 from vitbench.pipeline.progress import Progress
-from vitbench.records.comparison import Candidate, Comparison, StudyRow
-from vitbench.records.schema import Block, Header, Record, Status
+from vitbench.pipeline.recover import recover
+from vitbench.pipeline.save import save
+from vitbench.records import journal
+from vitbench.records.comparison import Candidate, Comparison, FinishedPair, StudyRow
+from vitbench.records.schema import Header, Record
 from vitbench.records.store import Store, new_id
 from vitbench.study.protocols import differing, value_is
 from vitbench.study.rows import PlannedRow, StudyRequest
@@ -52,6 +55,7 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
     """
     store = Store(results)
     store.check_writable()
+    recover(store, progress)
     cache = ArtifactCache()
     cache = cache.throwaway() if request.no_cache else cache
     study = new_id(datetime.now(UTC), request.title.replace(" ", "-"), (0, 0), "study")
@@ -61,7 +65,7 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
         choices: dict[str, tuple[Candidate, ...]] = {}
         for row in request.rows:
             try:
-                comparison, interrupted = _Row(row, study, bench, choices).make()
+                comparison, interrupted = _Row(row, study, store, bench, choices).make()
             except KeyboardInterrupt:
                 return Compared(tuple(comparisons), tuple(failures), interrupted=True)
             except VitbenchError as error:
@@ -71,7 +75,6 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
                 failures.append((row, error))
                 continue
             comparisons.append(comparison)
-            _save(store, comparison, progress)
             if interrupted:
                 return Compared(tuple(comparisons), tuple(failures), interrupted=True)
     return Compared(tuple(comparisons), tuple(failures))
@@ -83,6 +86,7 @@ class _Row:
 
     row: PlannedRow
     study: str
+    store: Store
     bench: Bench
     choices: dict[str, tuple[Candidate, ...]]
 
@@ -99,22 +103,40 @@ class _Row:
         ]
         headers = [make_header(device, bench.progress, bench.known) for device in devices]
         mismatch = differing(headers[0], headers[1], allow=bench.request.allow_mismatch)
-        result, interrupted = self._pairs(devices, headers)
+        begun = self._begin(headers, candidates, mismatch)
+        kept = journal.Journal.start(self.store, begun)
+        try:
+            result, interrupted = self._pairs(devices, headers, kept)
+        except BaseException:
+            kept.discard()
+            raise
         bench.spent.add(
             [*result.blocks[0], *result.blocks[1]], loading_s=result.loading_s, waiting_s=result.waiting_s
         )
-        return self._comparison(headers, candidates, mismatch, result, interrupted), interrupted
+        comparison = measure.conclude_comparison(
+            begun,
+            result,
+            reasons=("interrupted by the user",) if interrupted else (),
+            timings=bench.spent.timings(),
+        )
+        save(kept, comparison, bench.progress)
+        return comparison, interrupted
 
     def _candidates(self, side: int) -> tuple[Candidate, ...]:
         if not self.row.choose:
             return ()
         cell = self.row.cells[side]
-        key = f"{cell.workload.model.attention} {self.row.tokens} {cell.target.name}"
+        model = cell.workload.model
+        # A block that was widened to equal MACs is computed like the one it was made of.
+        network = None if self.row.tokens else model.variant
+        key = f"{model.family} {network} {model.attention} {model.resolution} {cell.target.name}"
         if key not in self.choices:
             self.choices[key] = choose(cell, self.bench)
         return self.choices[key]
 
-    def _pairs(self, devices: list[Device], headers: list[Header]) -> tuple[PairsResult, bool]:
+    def _pairs(
+        self, devices: list[Device], headers: list[Header], kept: journal.Journal
+    ) -> tuple[PairsResult, bool]:
         bench, target = self.bench, self.row.cells[0].target
         self.bench.progress.stage(self.row.label, "measuring in pairs")
         try:
@@ -125,6 +147,7 @@ class _Row:
                 threads=headers[0].protocol.threads,
                 clock_max_mhz=bench.clocks_mhz.get(target.name),
                 on_progress=lambda seen: bench.progress.measuring(self.row.label, seen),
+                on_pair=lambda pair, blocks: kept.add_pair(FinishedPair(pair=pair, blocks=blocks)),
                 sleep=_no_sleep if target.simulated else time.sleep,
             )
         except PairsInterrupted as interrupt:
@@ -135,29 +158,22 @@ class _Row:
             bench.clocks_mhz[target.name] = result.clock_max_mhz
         return result, False
 
-    def _comparison(
+    def _begin(
         self,
         headers: list[Header],
         candidates: tuple[tuple[Candidate, ...], tuple[Candidate, ...]],
         mismatch: tuple[str, ...],
-        result: PairsResult,
-        interrupted: bool,
     ) -> Comparison:
-        row, plan = self.row, self.bench.request.plan
-        status, reasons = measure.conclude_pairs(result, plan)
-        if interrupted:
-            status, reasons = "inconclusive", ("interrupted by the user", *reasons)
-        if failed := _without_parity(headers, row.labels):
-            status, reasons = "parity-failed", (*failed, *reasons)
+        """The comparison before its first pair."""
+        row = self.row
         created = datetime.now(UTC)
         return Comparison(
             id=new_id(created, f"{row.labels[0]}-{row.labels[1]}", _size(row), row.cells[0].target.name),
             created_utc=created.isoformat(timespec="seconds"),
             vitbench_version=__version__,
             simulated=any(header.simulated for header in headers),
-            status=status,
-            reasons=reasons,
-            seed=plan.seed,
+            status="inconclusive",
+            seed=self.bench.request.plan.seed,
             value_is=value_is(headers[0], headers[1]),
             mismatch=mismatch,
             row=StudyRow(
@@ -168,28 +184,17 @@ class _Row:
                 tokens=row.tokens,
                 macs_ratio=headers[1].counts.macs / headers[0].counts.macs,
             ),
-            sides=(
-                _side(headers[0], result.blocks[0], status, reasons),
-                _side(headers[1], result.blocks[1], status, reasons),
-            ),
+            sides=(_empty(headers[0]), _empty(headers[1])),
             candidates=candidates,
-            pairs=result.pairs,
-            ratio=measure.ratio_of(result.pairs),
+            pairs=(),
+            ratio=None,
             timings=self.bench.spent.timings(),
         )
 
 
-def _side(header: Header, blocks: tuple[Block, ...], status: Status, reasons: tuple[str, ...]) -> Record:
-    found = measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
-    return Record(**dict(header), status=status, reasons=reasons, estimate=found, blocks=blocks)
-
-
-def _without_parity(headers: list[Header], labels: tuple[str, str]) -> tuple[str, ...]:
-    return tuple(
-        f"{label}: {header.parity.reason or 'parity failed'}"
-        for header, label in zip(headers, labels, strict=True)
-        if header.parity is not None and not header.parity.passed
-    )
+def _empty(header: Header) -> Record:
+    """A side before its first block."""
+    return Record(**dict(header), status="inconclusive", estimate=None, blocks=())
 
 
 def _size(row: PlannedRow) -> tuple[int, int]:
@@ -198,9 +203,3 @@ def _size(row: PlannedRow) -> tuple[int, int]:
 
 def _no_sleep(_seconds: float) -> None:
     """A scripted device lives in simulated time: waiting for it changes nothing."""
-
-
-def _save(store: Store, comparison: Comparison, progress: Progress) -> None:
-    saved = store.save(comparison)
-    if saved.problem:
-        progress.note(f"{saved.problem}; the record is kept in {saved.location}")

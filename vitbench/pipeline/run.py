@@ -15,6 +15,8 @@ from vitbench.export import ArtifactCache
 from vitbench.pipeline.device import Device, build_artifact, make_header
 from vitbench.pipeline.outcome import Failure, Outcome
 from vitbench.pipeline.progress import Progress
+from vitbench.pipeline.recover import estimate, recover
+from vitbench.pipeline.save import save
 from vitbench.records import journal
 from vitbench.records.schema import Block, Estimate, Header, Record, Status
 from vitbench.records.store import Store
@@ -33,7 +35,7 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
     """
     store = Store(results)
     store.check_writable()
-    _recover(store, progress)
+    recover(store, progress)
     cache = ArtifactCache()
     if request.no_cache:
         cache = cache.throwaway()
@@ -70,21 +72,6 @@ class Interrupted(Exception):
     def __init__(self, record: Record | None) -> None:
         super().__init__()
         self.record = record
-
-
-def _recover(store: Store, progress: Progress) -> None:
-    """Save the finished blocks of runs that were killed."""
-    for run_ in journal.recover(store, _estimate):
-        if run_.problem:
-            progress.note(f"a run that was killed left a journal that cannot be used: {run_.problem}")
-        elif run_.saved:
-            progress.note(
-                f"saved {run_.blocks} finished blocks of a run that was killed: {run_.saved.location}"
-            )
-
-
-def _estimate(header: Header, blocks: Sequence[Block]) -> Estimate | None:
-    return measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
 
 
 def _next_batch(cell: Cell, tried: Sequence[Record]) -> Cell | None:
@@ -149,8 +136,8 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
             kept.discard()
             raise Interrupted(None) from None
         reason = f"interrupted by the user after {len(finished)} of {header.plan.blocks} blocks"
-        record = _conclude(header, "inconclusive", (reason,), _estimate(header, finished), finished)
-        _save(kept, record, progress)
+        record = _conclude(header, "inconclusive", (reason,), estimate(header, finished), finished)
+        save(kept, record, progress)
         raise Interrupted(record) from None
     except VitbenchError:
         kept.discard()
@@ -158,7 +145,7 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
     if result.clock_max_mhz is not None:
         device.clocks_mhz[header.target.name] = result.clock_max_mhz
     record = _conclude(header, result.status, result.reasons, result.estimate, result.blocks)
-    _save(kept, record, progress)
+    save(kept, record, progress)
     return record
 
 
@@ -185,11 +172,3 @@ def _notes(header: Header) -> list[str]:
 
 def _no_sleep(_seconds: float) -> None:
     """A scripted device lives in simulated time: waiting for it changes nothing."""
-
-
-def _save(kept: journal.Journal, record: Record, progress: Progress) -> None:
-    saved = kept.finish(record)
-    if kept.problem:
-        progress.note(kept.problem)
-    if saved.problem:
-        progress.note(f"{saved.problem}; the record is kept in {saved.location}")

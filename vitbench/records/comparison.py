@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vitbench.records.schema import ID_PATTERN, SCHEMA_VERSION, Parity, Part, Record, Status
+from vitbench.records.schema import ID_PATTERN, SCHEMA_VERSION, Block, Parity, Part, Record, Status
 
 ValueIs = Literal["latency", "compute"]
 
@@ -36,6 +36,13 @@ class Pair(Part):
     blocks: tuple[int, int]
     log_ratio: float
     invalid: str | None = None
+
+
+class FinishedPair(Part):
+    """A pair with its blocks, as it is kept while the comparison goes on."""
+
+    pair: Pair
+    blocks: tuple[Block, Block]
 
 
 class Ratio(Part):

@@ -41,13 +41,22 @@ def parse(data: bytes) -> Document:
     if len(data) > MAX_BYTES:
         raise UnreadableRecord(f"{len(data) >> 20} MiB is too large for a record")
     try:
-        kind = _Stamp.model_validate_json(data).kind
+        kind = kind_of(data)
         record: Document = (Comparison if kind == "compare" else Record).model_validate_json(data)
     except ValidationError as error:
         raise UnreadableRecord(_why(data, error)) from None
     if record.schema_version != SCHEMA_VERSION:
         raise UnreadableRecord(_version_reason(record.schema_version))
     return record
+
+
+def kind_of(data: bytes) -> str:
+    """The kind that a document says it is of.
+
+    Raises:
+        ValidationError: it is no document.
+    """
+    return _Stamp.model_validate_json(data).kind
 
 
 class _Stamp(BaseModel):

@@ -1,8 +1,9 @@
-"""The journal of a run in progress: its finished blocks outlive the process that measures them.
+"""The journal of a run or a comparison in progress: what is finished outlives the process that measures it.
 
-One directory per run: `header.json`, one `block-NNN.json` for each finished block, and a `lock` that the
-running process holds. The kernel drops the lock when the process ends, however it ends, in whatever
-container or after whatever reboot: a journal whose lock can be taken belongs to nobody any more.
+One directory each: `header.json`, one `block-NNN.json` for each finished block or `pair-NNN.json` for each
+finished pair, and a `lock` that the running process holds. The kernel drops the lock when the process ends,
+however it ends, in whatever container or after whatever reboot: a journal whose lock can be taken belongs to
+nobody any more.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from pydantic import ValidationError
 
 from vitbench.errors import UsageError
 from vitbench.records import document
+from vitbench.records.comparison import Comparison, FinishedPair
+from vitbench.records.document import Document
 from vitbench.records.files import STALE_S, write_atomically
-from vitbench.records.schema import Block, Estimate, Header, Record
+from vitbench.records.schema import Block, Estimate, Header, Part, Record
 from vitbench.records.store import Saved, Store
 
 HEADER = "header.json"
@@ -30,9 +33,9 @@ _NEW = ".new-"
 
 
 class Journal:
-    """The journal of one run; made by `Journal.start`.
+    """The journal of one run or comparison; made by `Journal.start`.
 
-    `problem` says why a finished block could not be kept, None while all are.
+    `problem` says why something finished could not be kept, None while all is.
     """
 
     def __init__(self, store: Store, directory: Path, lock: int) -> None:
@@ -40,10 +43,11 @@ class Journal:
         self._store = store
         self._directory = directory
         self._lock: int | None = lock
+        self._pairs = 0
 
     @classmethod
-    def start(cls, store: Store, header: Header) -> Journal:
-        """Open the journal of a run that begins now.
+    def start(cls, store: Store, header: Header | Comparison) -> Journal:
+        """Open the journal of a run, or of a comparison without pairs yet, that begins now.
 
         Raises:
             UsageError: it cannot be written.
@@ -67,15 +71,21 @@ class Journal:
 
     def add(self, block: Block) -> None:
         """Keep a finished block, durably; one that cannot be kept does not stop the measurement."""
-        try:
-            write_atomically(self._directory / f"block-{block.index:03d}.json", document.dump(block))
-        except OSError as error:
-            self.problem = (
-                f"cannot keep block {block.index} in `{self._directory}`: {error.strerror or error}"
-            )
+        self._keep(f"block-{block.index:03d}.json", block)
 
-    def finish(self, record: Record) -> Saved:
-        """Store the record of the whole run, then drop the journal."""
+    def add_pair(self, finished: FinishedPair) -> None:
+        """Keep a finished pair, durably; one that cannot be kept does not stop the measurement."""
+        self._keep(f"pair-{self._pairs:03d}.json", finished)
+        self._pairs += 1
+
+    def _keep(self, name: str, part: Part) -> None:
+        try:
+            write_atomically(self._directory / name, document.dump(part))
+        except OSError as error:
+            self.problem = f"cannot keep {name} in `{self._directory}`: {error.strerror or error}"
+
+    def finish(self, record: Document) -> Saved:
+        """Store the record of all of it, then drop the journal."""
         saved = self._store.save(record)
         self.discard()
         return saved
@@ -90,9 +100,9 @@ class Journal:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run whose process is gone.
+    """A run or comparison whose process is gone; `blocks` and `planned` count pairs where `pairs` is set.
 
-    `saved` tells where its record is, None where it had finished no block. `problem` says why the journal
+    `saved` tells where its record is, None where it had finished nothing. `problem` says why the journal
     could not be used, in which case it is left as it is.
     """
 
@@ -101,9 +111,11 @@ class Interrupted:
     planned: int
     saved: Saved | None = None
     problem: str | None = None
+    pairs: bool = False
 
 
 Estimator = Callable[[Header, Sequence[Block]], Estimate | None]
+Concluder = Callable[[Comparison, Sequence[FinishedPair]], Comparison]
 
 
 def abandoned(store: Store) -> list[Path]:
@@ -116,8 +128,8 @@ def abandoned(store: Store) -> list[Path]:
     return found
 
 
-def recover(store: Store, estimate: Estimator) -> list[Interrupted]:
-    """Turn the journals of runs whose process is gone into records, and drop them.
+def recover(store: Store, estimate: Estimator, conclude: Concluder) -> list[Interrupted]:
+    """Turn the journals of runs and comparisons whose process is gone into records, and drop them.
 
     A record made so is `inconclusive` (`parity-failed` where that is known), with the reason "interrupted
     after k of n blocks". The journal of a run that had finished no block is only dropped. Runs that are
@@ -126,37 +138,53 @@ def recover(store: Store, estimate: Estimator) -> list[Interrupted]:
     Args:
         store: where the runs were to be recorded.
         estimate: what is to be concluded from the finished blocks of a run with this header.
+        conclude: makes a comparison of its beginning and its finished pairs.
     """
     _sweep(store)
     found = []
     for directory in _journals(store):
         with _taken(directory) as free:
             if free:
-                found.append(_salvage(store, directory, estimate))
+                found.append(_salvage(store, directory, estimate, conclude))
     return found
 
 
-def _salvage(store: Store, directory: Path, estimate: Estimator) -> Interrupted:
+def _salvage(store: Store, directory: Path, estimate: Estimator, conclude: Concluder) -> Interrupted:
     """Save what one abandoned journal keeps. Safe to repeat: the record's id is the journal's."""
     try:
-        header = Header.model_validate_json((directory / HEADER).read_bytes())
-        blocks = [
-            Block.model_validate_json(path.read_bytes()) for path in sorted(directory.glob("block-*.json"))
-        ]
+        data = (directory / HEADER).read_bytes()
+        if document.kind_of(data) == "compare":
+            record, finished, planned = _salvage_pairs(directory, data, conclude)
+        else:
+            record, finished, planned = _salvage_blocks(directory, data, estimate)
     except (OSError, ValidationError) as error:
         return Interrupted(directory.name, 0, 0, problem=f"cannot read `{directory}`: {_first_line(error)}")
-    saved = None
-    if blocks and not store.has(header.id):
-        record = Record(
-            **dict(header),
-            status="parity-failed" if header.parity and not header.parity.passed else "inconclusive",
-            reasons=(f"interrupted after {len(blocks)} of {header.plan.blocks} blocks",),
-            estimate=estimate(header, blocks),
-            blocks=tuple(blocks),
-        )
-        saved = store.save(record)
+    saved = store.save(record) if finished and not store.has(record.id) else None
     shutil.rmtree(directory, ignore_errors=True)
-    return Interrupted(header.id, len(blocks), header.plan.blocks, saved)
+    return Interrupted(record.id, finished, planned, saved, pairs=isinstance(record, Comparison))
+
+
+def _salvage_blocks(directory: Path, data: bytes, estimate: Estimator) -> tuple[Document, int, int]:
+    """The record of a run, and how many of how many blocks it has."""
+    header = Header.model_validate_json(data)
+    blocks = [Block.model_validate_json(path.read_bytes()) for path in sorted(directory.glob("block-*.json"))]
+    record = Record(
+        **dict(header),
+        status="parity-failed" if header.parity and not header.parity.passed else "inconclusive",
+        reasons=(f"interrupted after {len(blocks)} of {header.plan.blocks} blocks",),
+        estimate=estimate(header, blocks) if blocks else None,
+        blocks=tuple(blocks),
+    )
+    return record, len(blocks), header.plan.blocks
+
+
+def _salvage_pairs(directory: Path, data: bytes, conclude: Concluder) -> tuple[Document, int, int]:
+    """The record of a comparison, and how many of how many pairs it has."""
+    begun = Comparison.model_validate_json(data)
+    pairs = [
+        FinishedPair.model_validate_json(path.read_bytes()) for path in sorted(directory.glob("pair-*.json"))
+    ]
+    return conclude(begun, pairs) if pairs else begun, len(pairs), begun.sides[0].plan.blocks
 
 
 def _journals(store: Store) -> list[Path]:
