@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.example_records import BEGIN, example_record
 from vitbench.records.comparison import Candidate, Comparison, Pair, Ratio, StudyRow, Timings
+from vitbench.records.profile import OperatorTime, Profile
 from vitbench.records.schema import Parity, Record
 from vitbench.records.store import new_id
 from vitbench.stats.pairs import signed_rank_interval
@@ -81,6 +82,21 @@ def example_comparison(
         ),
     )
     return Comparison.model_validate({**comparison.model_dump(), **changes})
+
+
+def example_profile(**changes: Any) -> Profile:
+    """Where the time of a side went: a quarter of 4 ms is attention. `changes` replace fields."""
+    operators = (("Conv", 3.0, 12), ("MatMul", 0.5, 4), ("Softmax", 0.2, 2), ("ReorderOutput", 0.1, 3))
+    profile = Profile(
+        runtime="onnxruntime 1.31.1",
+        iterations=20,
+        total_ms=4.0,
+        attention_ms=1.0,
+        core_ms=0.5,
+        unattributed_ms=0.1,
+        operators=tuple(OperatorTime(op_type=name, ms=ms, layers=count) for name, ms, count in operators),
+    )
+    return Profile.model_validate({**profile.model_dump(), **changes})
 
 
 def _side(

@@ -55,6 +55,13 @@ def test_models_on_a_scripted_target(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "page").iterdir()} >= {"report.md", "report.csv", "report.json"}
 
 
+def test_a_target_that_cannot_time_layers_says_so(tmp_path: Path) -> None:
+    done = vitbench("compare", "effvit-b1", "effvit-b2", *SIM, "--profile", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "no time by layer: the sim runtime cannot tell the time of each layer" in done.err
+    assert "Time by layer" not in done.out
+
+
 def test_more_than_two_are_compared_with_the_first(tmp_path: Path) -> None:
     done = vitbench("compare", "effvit-b0", "effvit-b1", "effvit-b2", *SIM, "--json", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -65,10 +72,10 @@ def test_more_than_two_are_compared_with_the_first(tmp_path: Path) -> None:
 
 
 def test_the_attention_block_at_one_grid(tmp_path: Path) -> None:
-    """Both parts of the study, candidates chosen by timing, and every file of the report."""
+    """Both parts of the study, candidates chosen by timing, time by layer, and every file of the report."""
     done = vitbench(
         *("compare", "softmax", "relu", "--tokens", "7x7", "--quick", "--timings", "--report", "page"),
-        *("--allow-inconclusive",),
+        *("--profile", "--allow-inconclusive"),
         cwd=tmp_path,
     )
     assert done.code == 0, done.err
@@ -86,10 +93,16 @@ def test_the_attention_block_at_one_grid(tmp_path: Path) -> None:
             assert medians[chosen.digest] == min(medians.values())
             assert side.artifact is not None
             assert side.artifact.formulation.items() >= chosen.formulation.items()
+        for profile in comparison.profiles:
+            assert profile is not None
+            assert profile.attention_ms is not None
+            assert 0.5 * profile.total_ms < profile.attention_ms <= profile.total_ms
+    assert "Time by layer" in done.out
     matched = next(each for each in comparisons if each.row.part == "matched")
     assert 0.95 < matched.row.macs_ratio < 1.05
     lines = list(csv.DictReader((tmp_path / "page" / "report.csv").read_text().splitlines()))
     assert len(lines) == 2 * len(comparisons)
+    assert all(0 < float(line["attention_share"]) <= 1 for line in lines)
 
 
 def stored(folder: Path, name: str, **changes: Any) -> str:

@@ -3,6 +3,7 @@
     hello                                     who is there
     load {runtime, model, options, inputs}    load a model and the inputs that will be timed
     warm {n} | measure {n}                    time n iterations; one code path
+    profile {n}                               run n iterations, then tell the time of each layer; once
     outputs {inputs, out_dir}                 run once on each set of inputs, untimed, into files
     probe {root?} | processes {root?}         witnesses; CPU time of every other process
     describe {root?}                          static facts of the machine
@@ -40,6 +41,7 @@ class Agent:
             "load": self._load,
             "warm": self._iterate,
             "measure": self._iterate,
+            "profile": self._profile,
             "outputs": self._outputs,
             "probe": self._probe,
             "processes": self._processes,
@@ -83,13 +85,15 @@ class Agent:
         return self._backend.info()
 
     def _iterate(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        n = request.get("n")
-        if type(n) is not int or not 1 <= n <= MAX_ITERATIONS:
-            raise AgentError("usage", f"n must be an integer from 1 to {MAX_ITERATIONS}")
+        n = _count(request)
         backend = self._loaded()
         stages = backend.stages()
         backend.iterate(request["op"], n)
         return time_iterations(stages, n, backend.clock)
+
+    def _profile(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        n = _count(request)
+        return {"layers": self._loaded().profile(n)}
 
     def _outputs(self, request: Dict[str, Any]) -> Dict[str, Any]:
         inputs, out_dir = request.get("inputs"), request.get("out_dir")
@@ -193,6 +197,13 @@ def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _count(request: Dict[str, Any]) -> int:
+    n = request.get("n")
+    if type(n) is int and 1 <= n <= MAX_ITERATIONS:
+        return n
+    raise AgentError("usage", f"n must be an integer from 1 to {MAX_ITERATIONS}")
 
 
 def _root(request: Dict[str, Any]) -> str:

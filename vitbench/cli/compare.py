@@ -58,6 +58,10 @@ def compare(
     plots: Annotated[
         Path | None, typer.Option("--plots", help="Write every plot as PNG and SVG into this directory.")
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Show the share of attention in the time of all layers as well."),
+    ] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Show where the wall time went.")] = False,
     as_json: Json = False,
     no_cache: NoCache = False,
@@ -79,6 +83,8 @@ def compare(
       vitbench compare softmax relu --target cpu
 
       vitbench compare softmax relu --model effvit-b1 --resolution 224,512
+
+      vitbench compare softmax relu --model effvit-b1 --profile
 
       vitbench compare effvit-b1-cityscapes segformer-b1-cityscapes -t cpu -r 512x1024
 
@@ -116,6 +122,7 @@ def compare(
             weights=weights,
             no_cache=no_cache,
             allow_mismatch=allow_protocol_mismatch,
+            profile=profile,
         ),
     )
     with TerminalProgress() as progress:

@@ -13,6 +13,7 @@ from vitbench.measure import PairsInterrupted, PairsResult
 from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.candidates import choose, chosen_formulation
 from vitbench.pipeline.device import Device, make_header
+from vitbench.pipeline.profile import add_profiles
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.pipeline.save import save
@@ -119,6 +120,8 @@ class _Row:
             reasons=("interrupted by the user",) if interrupted else (),
             timings=bench.spent.timings(),
         )
+        if bench.request.profile and not interrupted:
+            comparison, interrupted = add_profiles(comparison, devices, bench.progress)
         save(kept, comparison, bench.progress)
         return comparison, interrupted
 

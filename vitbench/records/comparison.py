@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vitbench.records.profile import Profile
 from vitbench.records.schema import ID_PATTERN, SCHEMA_VERSION, Block, Parity, Part, Record, Status
 
 ValueIs = Literal["latency", "compute"]
@@ -103,7 +104,9 @@ class Comparison(Part):
 
     `value_is` says what was compared: the wall clock of a request, its compute part where copies cannot be
     timed, or the time of an image at the best throughput. `mismatch` lists fields of the protocol that differ
-    between the sides and that the user allowed to. Blocks of the sides are in the order they ran.
+    between the sides and that the user allowed to. Blocks of the sides are in the order they ran. `profiles`
+    say where the time of each side goes, None where that was not asked for or cannot be told; making them is
+    not in `timings`.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -123,3 +126,4 @@ class Comparison(Part):
     pairs: tuple[Pair, ...]
     ratio: Ratio | None
     timings: Timings
+    profiles: tuple[Profile | None, Profile | None] = (None, None)

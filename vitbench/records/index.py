@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = ".index.json"
 # Raised whenever `flatten` changes what it says of the same record.
-VERSION = 3
+VERSION = 4
 _PARTS = ("workload", "target", "protocol", "plan", "counts", "artifact", "parity", "estimate")
 
 Flat = dict[str, Any]
@@ -80,6 +80,9 @@ def flatten_comparison(comparison: Comparison) -> Flat:
         "sides": [flatten(side) for side in comparison.sides],
         "candidates": [
             [candidate.model_dump(mode="json") for candidate in side] for side in comparison.candidates
+        ],
+        "profiles": [
+            None if profile is None else profile.model_dump(mode="json") for profile in comparison.profiles
         ],
     }
     for name in ("row", "ratio", "timings"):

@@ -10,12 +10,20 @@ from typing import Any
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime
-from vitbench.runtime.session import AgentSession, LoadInfo, ProcessTime, Readings, SampleBatch
+from vitbench.runtime.session import (
+    AgentSession,
+    LayerTime,
+    LoadInfo,
+    ProcessTime,
+    Readings,
+    SampleBatch,
+)
 from vitbench.runtime.tensors import TensorFile, TensorSpec, write_tensor
 from vitbench.transport import Transport, plugins
 
 __all__ = [
     "AgentSession",
+    "LayerTime",
     "LoadInfo",
     "ProcessTime",
     "ProtocolFacts",

@@ -65,6 +65,20 @@ class Runtime(ABC):
             UsageError: the target has an option the runtime does not know, or of the wrong type.
         """
 
+    def profile_options(self, options: Mapping[str, Any], directory: str) -> dict[str, Any]:
+        """What the agent is told at load where the time of each layer is wanted.
+
+        A runtime that can tell it overrides this.
+
+        Args:
+            options: what `load_options` gave.
+            directory: an empty directory on the device, for what the runtime writes.
+
+        Raises:
+            UsageError: the runtime cannot tell.
+        """
+        raise UsageError(f"the {self.name} runtime cannot tell the time of each layer")
+
     @abstractmethod
     def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
         """What running with these options means for comparability."""

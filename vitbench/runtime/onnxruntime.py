@@ -44,6 +44,10 @@ class OnnxRuntime(Runtime):
             "affinity": None if cpus is None else list(cpus),
         }
 
+    def profile_options(self, options: Mapping[str, Any], directory: str) -> dict[str, Any]:
+        """The same, and the directory of the runtime's profile."""
+        return {**options, "profile": directory}
+
     def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
         """Input and output are timed; the input needs no copy."""
         return {

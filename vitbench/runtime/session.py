@@ -58,6 +58,16 @@ class SampleBatch:
 
 
 @dataclass(frozen=True)
+class LayerTime:
+    """Time of one layer over all its calls, in nanoseconds; `name` and `op_type` are the runtime's own."""
+
+    name: str
+    op_type: str
+    total_ns: int
+    calls: int
+
+
+@dataclass(frozen=True)
 class ProcessTime:
     """CPU time a process of the device has used since it started."""
 
@@ -149,6 +159,17 @@ class AgentSession:
         """Run n timed iterations."""
         return self._iterate("measure", n)
 
+    def profile(self, n: int) -> tuple[LayerTime, ...]:
+        """Run n iterations and return the time of each layer over them, in the order they run.
+
+        Once in a session, whose model was loaded with what `Runtime.profile_options` gave.
+        """
+        reply = self._ask({"op": "profile", "n": n}, self._patience_s(n))
+        return tuple(
+            LayerTime(item["name"], item["op_type"], item["total_ns"], item["calls"])
+            for item in reply["layers"]
+        )
+
     def outputs(self, inputs: Sequence[Sequence[TensorFile]], out_dir: Path) -> list[list[TensorFile]]:
         """Run the loaded model once on each set of inputs, untimed, and bring its outputs to `out_dir`."""
         remote_dir = self._transport.scratch()
@@ -188,12 +209,16 @@ class AgentSession:
         self._channel.kill()
 
     def _iterate(self, op: str, n: int) -> SampleBatch:
-        per_iteration_s = UNSEEN_ITERATION_S if self._slowest_s is None else SEEN_MARGIN * self._slowest_s
-        reply = self._ask({"op": op, "n": n}, SHORT_TIMEOUT_S + n * per_iteration_s)
+        reply = self._ask({"op": op, "n": n}, self._patience_s(n))
         samples = {part: tuple(values) for part, values in reply["samples"].items()}
         batch = SampleBatch(**samples, elapsed_ns=reply["elapsed_ns"])
         self._slowest_s = max([self._slowest_s or 0.0, *(ns / 1e9 for ns in batch.total_ns)])
         return batch
+
+    def _patience_s(self, n: int) -> float:
+        """How long n iterations may take before the agent is given up."""
+        per_iteration_s = UNSEEN_ITERATION_S if self._slowest_s is None else SEEN_MARGIN * self._slowest_s
+        return SHORT_TIMEOUT_S + n * per_iteration_s
 
     def _ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         reply = self._channel.request(request, timeout_s)

@@ -38,6 +38,7 @@ class Asked:
         pairs: of each comparison; the preset's number when None.
         quick, full: less, or more, than the default.
         allow_mismatch: whether sides may differ in protocol.
+        profile: whether the time of each layer is wanted as well.
     """
 
     targets: tuple[str, ...]
@@ -55,6 +56,7 @@ class Asked:
     weights: Path | None = None
     no_cache: bool = False
     allow_mismatch: bool = False
+    profile: bool = False
 
 
 def parse_study(names: Sequence[str], asked: Asked) -> StudyRequest:
@@ -82,6 +84,7 @@ def parse_study(names: Sequence[str], asked: Asked) -> StudyRequest:
         weights_file=asked.weights,
         no_cache=asked.no_cache,
         allow_mismatch=asked.allow_mismatch,
+        profile=asked.profile,
     )
 
 

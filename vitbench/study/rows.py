@@ -37,7 +37,10 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """Rows, and how each is measured. `choice` is the plan of timing candidates."""
+    """Rows, and how each is measured. `choice` is the plan of timing candidates.
+
+    `profile`: whether the time of each layer is told as well, in processes of their own.
+    """
 
     title: str
     rows: tuple[PlannedRow, ...]
@@ -47,6 +50,7 @@ class StudyRequest:
     weights_file: Path | None
     no_cache: bool
     allow_mismatch: bool
+    profile: bool = False
 
     def request_for(self, cell: Cell, plan: Plan) -> Request:
         """The request of one side."""

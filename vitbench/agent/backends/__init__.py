@@ -26,6 +26,12 @@ class Backend(Protocol):
     def outputs(self, inputs: List[Any], out_dir: str) -> List[Any]:
         """Run once on each set of input files; write the outputs as files and describe them."""
 
+    def profile(self, n: int) -> List[Dict[str, Any]]:
+        """Run n iterations more and tell the time of each layer: `name`, `op_type`, `total_ns`, `calls`.
+
+        Only once, and only of a model that was loaded for it.
+        """
+
     def readings(self) -> Optional[Dict[str, Any]]:
         """Witnesses of a device that is not this machine, else None."""
 

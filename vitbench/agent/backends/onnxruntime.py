@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from .. import machine, tensors
 from ..errors import AgentError
 from ..timing import Stages
+from . import profile
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -26,7 +27,8 @@ DTYPES = {
 class OnnxRuntimeBackend:
     """A session over one model, with one set of inputs bound for timing.
 
-    Options: `threads` (intra-op, at least 1), `spin_wait` (idle workers spin).
+    Options: `threads` (intra-op, at least 1), `spin_wait` (idle workers spin), `profile` (directory on the
+    device that the runtime writes its profile into; without it nothing is profiled, which is slower).
     """
 
     clock = staticmethod(time.perf_counter_ns)
@@ -38,6 +40,9 @@ class OnnxRuntimeBackend:
         spin_wait = options.get("spin_wait", True)
         if not isinstance(threads, int) or threads < 1 or not isinstance(spin_wait, bool):
             raise AgentError("usage", "threads must be a positive integer and spin_wait a boolean")
+        profile_dir = options.get("profile")
+        if not (profile_dir is None or (isinstance(profile_dir, str) and Path(profile_dir).is_dir())):
+            raise AgentError("usage", f"profile must be a directory, not {profile_dir!r}")
         # numpy's BLAS would start a pool of its own; nothing here multiplies matrices with it.
         os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
         begin = time.perf_counter_ns()
@@ -46,7 +51,8 @@ class OnnxRuntimeBackend:
         except ImportError as error:
             raise AgentError("usage", f"onnxruntime cannot be imported: {error}") from None
         imported = time.perf_counter_ns()
-        self._session = _create_session(onnxruntime, model, threads, spin_wait)
+        self._session = _create_session(onnxruntime, model, threads, spin_wait, profile_dir)
+        self._profiling = profile_dir is not None
         loaded = time.perf_counter_ns()
         self._info = {
             "import_ns": imported - begin,
@@ -81,6 +87,18 @@ class OnnxRuntimeBackend:
             named = {name: arrays[i] for i, name in enumerate(names)}
             written.append(tensors.write_all(named, out_dir, f"{index:04d}"))
         return written
+
+    def profile(self, n: int) -> List[Dict[str, Any]]:
+        """Run n iterations, end the profile, and add their layers up."""
+        if not self._profiling:
+            raise AgentError("usage", "nothing is profiled: the model was loaded without, or it has ended")
+        put, run, fetch = self.stages()
+        for _ in range(n):
+            put()
+            run()
+            fetch()
+        self._profiling = False
+        return profile.read(Path(self._session.end_profiling()), n)
 
     def readings(self) -> None:
         """The device is this machine."""
@@ -129,7 +147,9 @@ def _shape_fits(given: Tuple[int, ...], wanted: List[int]) -> bool:
     return len(given) == len(wanted) and all(wanted[i] in (-1, given[i]) for i in range(len(given)))
 
 
-def _create_session(onnxruntime: Any, model: str, threads: int, spin_wait: bool) -> Any:
+def _create_session(
+    onnxruntime: Any, model: str, threads: int, spin_wait: bool, profile_dir: Optional[str]
+) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
@@ -137,6 +157,9 @@ def _create_session(onnxruntime: Any, model: str, threads: int, spin_wait: bool)
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin_wait else "0")
     settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if profile_dir is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(Path(profile_dir, "profile"))
     try:
         return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions derive from nothing narrower

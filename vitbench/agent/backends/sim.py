@@ -92,6 +92,10 @@ class SimBackend:
         """There is no network, so there is nothing to compare."""
         raise AgentError("usage", "a simulated target computes no outputs")
 
+    def profile(self, n: int) -> List[Any]:
+        """There is no network, so there are no layers."""
+        raise AgentError("usage", "a simulated target has no layers")
+
     def readings(self) -> Dict[str, Any]:
         """Witnesses of the simulated device at its present time."""
         throttled = self._throttled()

@@ -13,6 +13,7 @@ from vitbench.report.rows import Row
 
 _ROW = tuple(field.name for field in fields(Row))
 _OF_SIDE = ("label", "time_ms", "low_ms", "high_ms", "ns_per_kmac", "macs_per_byte", "gbytes_per_s")
+_OF_PROFILE = ("attention_ms", "attention_share", "core_share", "unattributed_share")
 _SHARED = (
     *("study", "title", "part", "macs_ratio", "ratio", "ratio_low", "ratio_high"),
     *("speed_up", "speed_up_low", "speed_up_high", "confidence", "pairs", "pairs_taken", "pairs_invalid"),
@@ -42,6 +43,7 @@ def _line(row: Versus, number: int, side: Side) -> dict[str, Any]:
         "compared": row.value_is,
         **{name: getattr(row, name) for name in _SHARED},
         **{name: getattr(side, name) for name in _OF_SIDE},
+        **{name: getattr(side.profile, name, None) for name in _OF_PROFILE},
         **record,
         **{name: getattr(row, name) for name in ("id", "status", "reasons", "created_utc", "simulated")},
         **{f"side_{name}": value for name, value in own.items()},

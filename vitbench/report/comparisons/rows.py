@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vitbench.report.comparisons.profiles import SideProfile, from_flat_profile
 from vitbench.report.rows import Row, from_flat
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class Side:
     `time_ms` is that time: latency, its compute part, or the time of an image at the best throughput;
     `low_ms` and `high_ms` are its 95 % interval. `gmacs_per_s` and `ns_per_kmac` count the MACs of the
     architecture; `macs_per_byte` and `ran_gmacs_per_s` those of the graph that ran, as `gbytes_per_s` counts
-    the bytes that its layers read and write (counted in the graph, not seen on the device's bus).
+    the bytes that its layers read and write (counted in the graph, not seen on the device's bus). `profile`
+    says where the time goes, where that was asked for.
     """
 
     label: str
@@ -32,6 +34,7 @@ class Side:
     macs_per_byte: float | None
     ran_gmacs_per_s: float | None
     gbytes_per_s: float | None
+    profile: SideProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,8 @@ def from_flat_comparison(flat: Mapping[str, Any]) -> Versus:
     """Row of a comparison's flat mapping (`vitbench.records.index.flatten_comparison`)."""
     tokens = flat["row.tokens"]
     first, second = (
-        _side(label, side, flat["value_is"])
-        for label, side in zip(flat["row.labels"], flat["sides"], strict=True)
+        _side(label, side, profile, flat["value_is"])
+        for label, side, profile in zip(flat["row.labels"], flat["sides"], flat["profiles"], strict=True)
     )
     sides = (first, second)
     one, other = (tuple(map(_candidate, side)) for side in flat["candidates"])
@@ -139,7 +142,7 @@ _PLAIN = (
 TIMINGS = ("wall_s", "building_s", "loading_s", "warmup_s", "timed_s", "waiting_s")
 
 
-def _side(label: str, flat: Mapping[str, Any], value_is: str) -> Side:
+def _side(label: str, flat: Mapping[str, Any], profile: Mapping[str, Any] | None, value_is: str) -> Side:
     row = from_flat(flat)
     time, low, high = _time(row, value_is)
     per_s = None if not time else 1e3 / time
@@ -157,6 +160,7 @@ def _side(label: str, flat: Mapping[str, Any], value_is: str) -> Side:
         macs_per_byte=row.macs_artifact / traffic if traffic else None,
         ran_gmacs_per_s=None if per_s is None else row.macs_artifact * share * per_s / 1e9,
         gbytes_per_s=None if per_s is None else traffic * share * per_s / 1e9,
+        profile=from_flat_profile(profile),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from vitbench.report.comparisons.candidates import candidate_sheet, choices
 from vitbench.report.comparisons.crossing import crossings
 from vitbench.report.comparisons.groups import Group, grouped
+from vitbench.report.comparisons.layers import layer_sheet
 from vitbench.report.comparisons.layout import versus_sheet
 from vitbench.report.comparisons.limits import limits
 from vitbench.report.comparisons.pictures import picture
@@ -57,6 +58,8 @@ def _of_group(
         picture(group, screen) if screen else None,
     )
     yield Section("Arithmetic and traffic", rate_sheet(group, study), limits(group, study), level=2)
+    if page := layer_sheet(group):
+        yield Section("Time by layer", page, level=2)
     if page := candidate_sheet(group):
         yield Section("How each side was computed", page, choices(group), level=2)
     if timings and any(row.timings["wall_s"] for row in group.rows):
