@@ -93,7 +93,7 @@ def test_attention_is_found_in_both_kinds(asked: Asked, whole: bool, tmp_path: P
         known = found.attention_ms + found.unattributed_ms
         assert (known == pytest.approx(found.total_ms)) is whole
         assert sum(each.ms for each in found.operators) <= found.total_ms * (1 + 1e-9)
-        assert found.operators[0].op_type == "Conv"
+        assert "Conv" in {each.op_type for each in found.operators}
 
 
 def test_a_side_that_cannot_be_profiled_is_noted() -> None:
