@@ -6,17 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vitbench.errors import ToolError, VitbenchError
 from vitbench.measure.block import OverLimit, Refresh
 from vitbench.measure.result import CellResult, conclude
 from vitbench.measure.session import OpenSession
-from vitbench.measure.take import LinkLost, OutOfReach, Taker
+from vitbench.measure.take import Attempts, Taker
 from vitbench.records.schema import Block, Plan
 from vitbench.stats.blocks import MIN_BATCHES
 from vitbench.stats.quantiles import t_quantile
-
-# Two processes that die before any block is finished: the third would die as well.
-HOPELESS_CRASHES = 2
 
 
 def measure_cell(
@@ -58,9 +54,9 @@ def measure_cell(
     # The quantile imports scipy: before anything is timed.
     t_quantile(0.975, MIN_BATCHES - 1)
     taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
-    cell = _Cell(open_session, taker, on_block)
+    cell, attempts = _Cell(open_session, taker, on_block), Attempts(taker, "block")
     try:
-        cell.run()
+        attempts.fill(plan.blocks, cell.take)
     except OverLimit as over:
         return CellResult(blocks=(), estimate=None, status="inconclusive", reasons=(str(over),))
     return conclude(
@@ -68,7 +64,7 @@ def measure_cell(
         plan,
         metric=metric,
         batch=batch,
-        lost=cell.lost,
+        lost=attempts.lost,
         notes=taker.notes,
         clock_max_mhz=taker.clock_max_mhz,
     )
@@ -82,54 +78,14 @@ class _Cell:
     taker: Taker
     on_block: Callable[[Block], None] | None
     blocks: list[Block] = field(default_factory=list)
-    lost: int = 0
-    failures: list[VitbenchError] = field(default_factory=list)
-    crashes: int = 0
-    attempts: int = 0
 
-    def run(self) -> None:
-        """Take every block of the plan, or as many as can be had."""
-        slots_left = self.taker.plan.blocks
-        replacements_left = slots_left // 5
-        notes = self.taker.notes
-        while slots_left:
-            try:
-                void = self._take()
-            except OutOfReach as gone:
-                self.failures.append(gone.error)
-                notes.append(f"the device went out of reach: {gone.error.message}")
-                break
-            except ToolError as crash:
-                self._crashed(crash)
-                void = None
-            if void is not None:
-                notes.append(f"block {self.attempts - 1} does not count: {void}")
-            if void is not None and replacements_left:
-                replacements_left -= 1
-            else:
-                slots_left -= 1
-        if not self.blocks:
-            raise self.failures[0]
-
-    def _take(self) -> str | None:
-        """One attempt at a block. Why it does not count, or None where it does."""
-        index = self.attempts
-        self.attempts += 1
-        try:
-            block = self.taker.take(self.open_session, index)
-        except LinkLost as lost:
-            self.lost += 1
-            self.failures.append(lost.error)
-            return f"the link was lost: {lost.error.message}"
+    def take(self, index: int) -> str | None:
+        """Take the block of this number. Why it does not count, or None where it does."""
+        block = self.taker.take(self.open_session, index)
         self.blocks.append(block)
         if self.on_block is not None:
             self.on_block(block)
         self.taker.finished(block)
+        if block.invalid is not None:
+            self.taker.notes.append(f"block {index} does not count: {block.invalid}")
         return block.invalid
-
-    def _crashed(self, crash: ToolError) -> None:
-        self.crashes += 1
-        self.failures.append(crash)
-        if not self.blocks and self.crashes >= HOPELESS_CRASHES:
-            raise self.failures[0]
-        self.taker.notes.append(f"block {self.attempts - 1} failed: {crash.message}")

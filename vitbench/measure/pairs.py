@@ -11,11 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from vitbench.errors import ToolError, VitbenchError
 from vitbench.measure.block import Refresh
-from vitbench.measure.cell import HOPELESS_CRASHES
 from vitbench.measure.session import OpenSession
-from vitbench.measure.take import LinkLost, OutOfReach, Taker
+from vitbench.measure.take import Attempts, Taker
 from vitbench.records.comparison import Pair, Ratio, ValueIs
 from vitbench.records.schema import Block, Plan, Status
 from vitbench.stats.blocks import MIN_BATCHES
@@ -74,7 +72,7 @@ def measure_pairs(
     taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
     pairs = _Pairs(open_sessions, taker, value_is, on_pair, random.Random(f"pairs/{plan.seed}"))
     try:
-        pairs.run(plan.blocks // 2)
+        Attempts(taker, "pair").fill(plan.blocks // 2, pairs.take)
     except KeyboardInterrupt as interrupt:
         raise PairsInterrupted(pairs.result()) from interrupt
     return pairs.result()
@@ -99,45 +97,14 @@ class _Pairs:
     order: random.Random
     blocks: tuple[list[Block], list[Block]] = field(default_factory=lambda: ([], []))
     pairs: list[Pair] = field(default_factory=list)
-    failures: list[VitbenchError] = field(default_factory=list)
-    crashes: int = 0
-    attempts: int = 0
 
-    def run(self, wanted: int) -> None:
-        """Take so many pairs, or as many as can be had."""
-        slots_left, replacements_left = wanted, wanted // 5
-        notes = self.taker.notes
-        while slots_left:
-            void = None
-            try:
-                void = self._take()
-            except OutOfReach as gone:
-                self.failures.append(gone.error)
-                notes.append(f"the device went out of reach: {gone.error.message}")
-                break
-            except ToolError as crash:
-                self._crashed(crash)
-            if void is not None and replacements_left:
-                replacements_left -= 1
-            else:
-                slots_left -= 1
-        if not self.pairs:
-            raise self.failures[0]
-
-    def _take(self) -> str | None:
-        """One attempt at a pair. Why it does not count, or None where it does."""
+    def take(self, number: int) -> str | None:
+        """Take the pair of this number. Why it does not count, or None where it does."""
         first: Literal[0, 1] = 1 if self.order.getrandbits(1) else 0
-        number = self.attempts
-        self.attempts += 1
         taken: dict[int, Block] = {}
-        try:
-            for position, side in enumerate((first, 1 - first)):
-                taken[side] = self.taker.take(self.open_sessions[side], 2 * number + position)
-                self.taker.finished(taken[side])
-        except LinkLost as lost:
-            self.failures.append(lost.error)
-            self.taker.notes.append(f"pair {self.attempts} was lost with its link: {lost.error.message}")
-            return lost.error.message
+        for position, side in enumerate((first, 1 - first)):
+            taken[side] = self.taker.take(self.open_sessions[side], 2 * number + position)
+            self.taker.finished(taken[side])
         for side, block in taken.items():
             self.blocks[side].append(block)
         invalid = taken[0].invalid or taken[1].invalid
@@ -154,13 +121,6 @@ class _Pairs:
 
     def _datum(self, block: Block) -> float:
         return block.median_ms if self.value_is == "latency" else float(np.median(block.samples.compute_ns))
-
-    def _crashed(self, crash: ToolError) -> None:
-        self.crashes += 1
-        self.failures.append(crash)
-        if not self.pairs and self.crashes >= HOPELESS_CRASHES:
-            raise self.failures[0]
-        self.taker.notes.append(f"pair {self.attempts} failed: {crash.message}")
 
     def result(self) -> PairsResult:
         """What was taken so far."""

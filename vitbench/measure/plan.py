@@ -43,31 +43,10 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "slow_timed_min_iterations": 5,
         "slow_cap_s": 1.0,
     },
-    "quick-pairs": {
-        "blocks": 12,
-        "warmup_min_iterations": 3,
-        "warmup_min_s": 0.0,
-        "warmup_cap_s": 0.3,
-        "timed_min_iterations": 5,
-        "timed_min_s": 0.0,
-        "timed_cap_s": 0.3,
-        "slow_warmup_min_iterations": 3,
-        "slow_timed_min_iterations": 5,
-        "slow_cap_s": 1.0,
-    },
-    "choice": {
-        "blocks": 3,
-        "warmup_min_iterations": 3,
-        "warmup_min_s": 0.0,
-        "warmup_cap_s": 0.3,
-        "timed_min_iterations": 5,
-        "timed_min_s": 0.0,
-        "timed_cap_s": 0.3,
-        "slow_warmup_min_iterations": 3,
-        "slow_timed_min_iterations": 5,
-        "slow_cap_s": 1.0,
-    },
 }
+# Shorter still, for many blocks: to look at pairs, and to choose a formulation by.
+_SHORT = _PRESETS["quick"] | {"warmup_cap_s": 0.3, "timed_cap_s": 0.3}
+_PRESETS |= {"quick-pairs": _SHORT | {"blocks": 12}, "choice": _SHORT | {"blocks": 3}}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vitbench.errors import TargetUnreachable
+from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
 from vitbench.measure.block import CellProgress, Refresh, Setting, run_block
 from vitbench.measure.session import OpenSession, Readings, Session
 from vitbench.measure.witness import highest_clock_mhz, temperature_c
@@ -18,6 +18,8 @@ WARMER_C = 3.0
 COOLING_LIMIT_S = 120.0
 COOLING_STEP_S = 2.0
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+# Two processes that die before anything is finished: the third would die as well.
+HOPELESS_CRASHES = 2
 
 
 class OutOfReach(Exception):
@@ -141,3 +143,72 @@ class Taker:
     def _show(self, index: int, phase: Literal["opening", "cooling", "warm-up", "done"]) -> None:
         if self.refresh is not None:
             self.refresh(CellProgress(index, self.plan.blocks, phase, finished_ms=tuple(self.finished_ms)))
+
+
+@dataclass
+class Attempts:
+    """Attempts at what a plan asks for: blocks, or pairs of them.
+
+    Attributes:
+        what: `block` or `pair`, for the notes.
+        made: attempts so far.
+        finished: those that ended with a measurement, whether or not it counts.
+        lost: those that were lost with their link.
+        failures: errors on the way, the first one first.
+    """
+
+    taker: Taker
+    what: str
+    made: int = 0
+    finished: int = 0
+    lost: int = 0
+    crashes: int = 0
+    failures: list[VitbenchError] = field(default_factory=list)
+
+    def fill(self, wanted: int, take: Callable[[int], str | None]) -> None:
+        """Attempt until so many slots are filled, or the device is out of reach.
+
+        What does not count is replaced, up to 20 % of the slots. A process that dies costs its slot.
+
+        Args:
+            wanted: slots.
+            take: makes the attempt of this number; says why it does not count, None where it does.
+
+        Raises:
+            ToolError, TargetUnreachable: nothing was finished; the first error.
+        """
+        slots_left, replacements_left = wanted, wanted // 5
+        while slots_left:
+            try:
+                void = self._attempt(take)
+            except OutOfReach as gone:
+                self.failures.append(gone.error)
+                self.taker.notes.append(f"the device went out of reach: {gone.error.message}")
+                break
+            if void is not None and replacements_left:
+                replacements_left -= 1
+            else:
+                slots_left -= 1
+        if not self.finished:
+            raise self.failures[0]
+
+    def _attempt(self, take: Callable[[int], str | None]) -> str | None:
+        number = self.made
+        self.made += 1
+        try:
+            void = take(number)
+        except LinkLost as lost:
+            self.lost += 1
+            self.failures.append(lost.error)
+            void = f"the link was lost: {lost.error.message}"
+            self.taker.notes.append(f"{self.what} {number} does not count: {void}")
+            return void
+        except ToolError as crash:
+            self.crashes += 1
+            self.failures.append(crash)
+            if not self.finished and self.crashes >= HOPELESS_CRASHES:
+                raise self.failures[0] from None
+            self.taker.notes.append(f"{self.what} {number} failed: {crash.message}")
+            return None
+        self.finished += 1
+        return void
