@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tests.export.ort import run
 from tests.support.fill import fixture_input, fixture_weights
+from tests.support.graphs import check_exported
 from tests.support.models import relative_difference
 from tests.support.references import DATA, sampled
 from vitbench import build, catalog, zoo
-from vitbench.counting import count_module, count_onnx
+from vitbench.counting import count_module
 from vitbench.errors import UsageError
-from vitbench.export.onnx import export_onnx
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.segnext import MatrixDecomposition
@@ -175,18 +174,7 @@ def test_outputs_follow_the_input(name: str) -> None:
 
 def test_exported_graph_computes_and_counts_the_same(tmp_path: Path) -> None:
     small = SPEC.model_copy(update={"hyper": {**SPEC.hyper, "depth": [1, 1, 1, 1]}})
-    network = zoo.create(small)
-    seed_weights(network, 0)
-    deployed = to_deploy(network)
-    model = export_onnx(deployed, SHAPE, tmp_path / "model.onnx")
-    x = images()
-    with torch.inference_mode():
-        expected = deployed(x)
-    assert relative_difference(torch.from_numpy(run(tmp_path / "model.onnx", x.numpy())), expected) < 1e-5
-    counts, graph = count_module(deployed, SHAPE, folded=True), count_onnx(model)
-    assert (graph.macs, graph.macs_attention) == (counts.macs, counts.macs_attention)
-    assert graph.bytes_read == pytest.approx(counts.bytes_read, rel=0.05)
-    assert graph.bytes_written == pytest.approx(counts.bytes_written, rel=0.05)
+    check_exported(small, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(
