@@ -72,7 +72,7 @@ def profiled(asked: Asked, cache: Path) -> list[Profile]:
     """Profiles of both sides of the first row of softmax against relu."""
     request = parse_study(["softmax", "relu"], asked)
     with Bench(request, ArtifactCache(cache), Noted()) as bench:
-        return [profile(bench.device(cell, request.plan)) for cell in request.rows[0].cells]
+        return [profile(bench.device(cell, request.rows[0].plan)) for cell in request.rows[0].cells]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_side_that_cannot_be_profiled_is_noted() -> None:
     request = parse_study(["effvit-b1", "effvit-b2"], Asked(targets=("sim",)))
     comparison, noted = example_comparison(), Noted()
     with Bench(request, ArtifactCache(), noted) as bench:
-        devices = [bench.device(cell, request.plan) for cell in request.rows[0].cells]
+        devices = [bench.device(cell, request.rows[0].plan) for cell in request.rows[0].cells]
         told, interrupted = add_profiles(comparison, devices, noted)
     assert (told, interrupted) == (comparison, False)
     assert len(noted.notes) == 2
@@ -112,7 +112,7 @@ def test_what_was_profiled_is_kept_when_the_rest_fails(monkeypatch: pytest.Monke
     request = parse_study(["effvit-b1", "effvit-b2"], Asked(targets=("sim",)))
     noted = Noted()
     with Bench(request, ArtifactCache(), noted) as bench:
-        devices = [bench.device(cell, request.plan) for cell in request.rows[0].cells]
+        devices = [bench.device(cell, request.rows[0].plan) for cell in request.rows[0].cells]
         for error, interrupts in ((ToolError("it died"), False), (KeyboardInterrupt(), True)):
 
             def second_fails(device: Device, error: BaseException = error) -> Profile:

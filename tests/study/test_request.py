@@ -76,10 +76,11 @@ def test_default_quick_and_full_studies() -> None:
         study("softmax", "relu", **more) for more in ({}, {"quick": True}, {"full": True})
     )
     assert len({row.tokens for row in default.rows}) == 5
-    assert default.plan.blocks == 20
+    assert {(row.plan.preset, row.plan.blocks) for row in default.rows} == {("study", 20)}
     assert len(quick.rows) < len(default.rows) < len(full.rows)
-    assert (quick.plan.preset, quick.plan.blocks) == ("quick-pairs", 12)
+    assert {(row.plan.preset, row.plan.blocks) for row in quick.rows} == {("quick-pairs", 12)}
     assert {row.part for row in full.rows} == {"block", "matched", "network"}
+    assert {row.plan.preset for row in full.rows if row.part == "network"} == {"pairs"}
     assert {row.part for row in default.rows} == {"block", "matched"}
 
 
@@ -117,5 +118,5 @@ def test_models_as_they_are_named() -> None:
 
 def test_the_seed_is_of_the_weights_and_of_the_order() -> None:
     request = study("effvit-b0", "effvit-b1", seed=7)
-    assert request.plan.seed == request.choice.seed == 7
+    assert request.rows[0].plan.seed == request.choice.seed == 7
     assert {cell.workload.weights for cell in request.rows[0].cells} == {"seeded:7"}

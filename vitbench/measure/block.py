@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from vitbench.measure.plan import expected_s, fitting_iterations, is_slow, timed_pace, warmup_pace
+from vitbench.measure.plan import expected_s, fitting_iterations, timed_pace, warmup_pace
 from vitbench.measure.session import Batch, Readings, Session
 from vitbench.measure.stopping import Look, look, next_request
 from vitbench.measure.warmup import JUDGED_WINDOWS, warmup_ended
@@ -207,7 +207,7 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
         _refuse_what_takes_too_long(plan, series.elapsed_s, session.loaded.load_ns / NS_PER_S)
     while True:
         iteration_ns = series.median_ns()
-        pace = warmup_pace(plan, slow=is_slow(plan, iteration_ns))
+        pace = warmup_pace(plan, iteration_ns)
         ended = warmup_ended(series.total_ns, series.elapsed_s, pace)
         if ended is not None:
             return series, ended
@@ -226,7 +226,7 @@ def _refuse_what_takes_too_long(plan: Plan, iteration_s: float, load_s: float) -
 def _time(session: Session, setting: Setting, iteration_ns: float) -> _Timed:
     """The timed part. A refresh of the screen is recorded and followed by a few untimed iterations."""
     plan, series, screen = setting.plan, _Series(), _Screen(setting, "timed")
-    pace = timed_pace(plan, slow=is_slow(plan, iteration_ns))
+    pace = timed_pace(plan, iteration_ns)
     batch, interval, untimed_ns = pace.window, None, 0
     pauses: list[Pause] = []
     while True:

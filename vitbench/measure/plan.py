@@ -7,10 +7,13 @@ from typing import Any, Literal, get_args
 
 from vitbench.errors import UsageError
 from vitbench.records.schema import Plan
+from vitbench.stats.blocks import MIN_BATCHES
 
-Preset = Literal["full", "pairs", "quick", "quick-pairs", "choice"]
+Preset = Literal["full", "pairs", "study", "quick", "quick-pairs", "choice"]
 
 MAX_BLOCKS = 1000
+# Windows that a warm-up needs room for: the four that are judged, and one that holds the first iterations.
+WARMUP_WINDOWS = 5
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "full": {
@@ -30,6 +33,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "timed_min_iterations": 100,
         "timed_min_s": 0.5,
         "timed_cap_s": 2.0,
+        "slow_cap_s": 20.0,
     },
     "quick": {
         "blocks": 2,
@@ -44,6 +48,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "slow_cap_s": 1.0,
     },
 }
+# An attention block has little to warm up, and a study has many rows.
+_PRESETS["study"] = _PRESETS["pairs"] | {"warmup_cap_s": 1.0}
 # Shorter still, for many blocks: to look at pairs, and to choose a formulation by.
 _SHORT = _PRESETS["quick"] | {"warmup_cap_s": 0.3, "timed_cap_s": 0.3}
 _PRESETS |= {"quick-pairs": _SHORT | {"blocks": 12}, "choice": _SHORT | {"blocks": 3}}
@@ -75,10 +81,11 @@ def make_plan(
     cell_limit_s: float | None = None,
     seed: int = 0,
 ) -> Plan:
-    """A preset with overrides. In `pairs` and `quick-pairs`, `blocks` are those of both sides together.
+    """A preset with overrides. Where pairs are taken, `blocks` are those of both sides together.
 
     Args:
-        preset: `full`, `pairs`, `quick`, `quick-pairs`, or `choice`: rounds to choose a formulation by.
+        preset: `full`, `quick`; of pairs `pairs`, `study` (attention blocks alone), `quick-pairs`; or
+            `choice`, rounds to choose a formulation by.
         blocks: fresh processes, 1 to 1000.
         ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
             (0.01 for 1 %), above 0 and below 1.
@@ -117,21 +124,43 @@ def is_slow(plan: Plan, iteration_ns: float) -> bool:
     return iteration_ns > plan.slow_iteration_s * 1e9
 
 
-def warmup_pace(plan: Plan, *, slow: bool) -> Pace:
-    """What the warm-up follows. Its number of iterations is bounded by time alone."""
-    if slow:
+def warmup_pace(plan: Plan, iteration_ns: float) -> Pace:
+    """What the warm-up follows. Its number of iterations is bounded by time alone.
+
+    Windows shrink, and then the cap grows, until a steady state can be seen before the cap.
+
+    Args:
+        plan: how much is sampled.
+        iteration_ns: what one iteration takes.
+    """
+    if is_slow(plan, iteration_ns):
         return Pace(
             plan.slow_window, plan.slow_warmup_min_iterations, plan.warmup_min_s, 2**31, plan.slow_cap_s
         )
-    return Pace(plan.window, plan.warmup_min_iterations, plan.warmup_min_s, 2**31, plan.warmup_cap_s)
+    needed_s = WARMUP_WINDOWS * plan.slow_window * iteration_ns / 1e9
+    cap_s = min(max(plan.warmup_cap_s, needed_s), max(plan.warmup_cap_s, plan.slow_cap_s))
+    window = _fitting_window(plan, WARMUP_WINDOWS, cap_s, iteration_ns)
+    return Pace(window, plan.warmup_min_iterations, plan.warmup_min_s, 2**31, cap_s)
 
 
-def timed_pace(plan: Plan, *, slow: bool) -> Pace:
-    """What the timed part follows."""
+def timed_pace(plan: Plan, iteration_ns: float) -> Pace:
+    """What the timed part follows. Batches begin small enough for an interval before the cap.
+
+    Args:
+        plan: how much is sampled.
+        iteration_ns: what one iteration takes.
+    """
     most = plan.timed_max_iterations
-    if slow:
+    if is_slow(plan, iteration_ns):
         return Pace(plan.slow_window, plan.slow_timed_min_iterations, plan.timed_min_s, most, plan.slow_cap_s)
-    return Pace(plan.window, plan.timed_min_iterations, plan.timed_min_s, most, plan.timed_cap_s)
+    window = _fitting_window(plan, MIN_BATCHES, plan.timed_cap_s, iteration_ns)
+    return Pace(window, plan.timed_min_iterations, plan.timed_min_s, most, plan.timed_cap_s)
+
+
+def _fitting_window(plan: Plan, windows: int, cap_s: float, iteration_ns: float) -> int:
+    """Iterations a window: the plan's, or fewer so that so many windows fit into the cap."""
+    room = cap_s * 1e9 / (windows * iteration_ns) if iteration_ns > 0 else plan.window
+    return max(min(plan.slow_window, plan.window), int(min(plan.window, room)))
 
 
 def expected_s(plan: Plan, iteration_s: float, load_s: float) -> float:
@@ -142,8 +171,7 @@ def expected_s(plan: Plan, iteration_s: float, load_s: float) -> float:
         iteration_s: one iteration.
         load_s: loading the model, once a block.
     """
-    slow = is_slow(plan, iteration_s * 1e9)
-    phases = (warmup_pace(plan, slow=slow), timed_pace(plan, slow=slow))
+    phases = (warmup_pace(plan, iteration_s * 1e9), timed_pace(plan, iteration_s * 1e9))
     block_s = sum(
         max(iteration_s, min(max(pace.min_iterations * iteration_s, pace.min_s), pace.cap_s))
         for pace in phases

@@ -96,8 +96,7 @@ class _Row:
         bench, row = self.bench, self.row
         bench.spent = Spent()
         candidates = (self._candidates(0), self._candidates(1))
-        plan = bench.request.plan
-        side_plan = plan.model_copy(update={"blocks": plan.blocks // 2})
+        side_plan = row.plan.model_copy(update={"blocks": row.plan.blocks // 2})
         devices = [
             bench.device(cell, side_plan, chosen_formulation(side))
             for cell, side in zip(row.cells, candidates, strict=True)
@@ -145,7 +144,7 @@ class _Row:
         try:
             result = measure.measure_pairs(
                 (devices[0].session, devices[1].session),
-                bench.request.plan,
+                self.row.plan,
                 value_is=value_is(headers[0], headers[1]),
                 threads=headers[0].protocol.threads,
                 clock_max_mhz=bench.clocks_mhz.get(target.name),
@@ -176,7 +175,7 @@ class _Row:
             vitbench_version=__version__,
             simulated=any(header.simulated for header in headers),
             status="inconclusive",
-            seed=self.bench.request.plan.seed,
+            seed=row.plan.seed,
             value_is=value_is(headers[0], headers[1]),
             mismatch=mismatch,
             row=StudyRow(

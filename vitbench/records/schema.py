@@ -75,7 +75,7 @@ class Plan(Part):
     take longer than `cell_limit_s` is not measured.
     """
 
-    preset: Literal["full", "pairs", "quick", "quick-pairs", "choice"]
+    preset: Literal["full", "pairs", "study", "quick", "quick-pairs", "choice"]
     blocks: int
     ci_width: float
     warmup_min_iterations: int

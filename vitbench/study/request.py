@@ -11,7 +11,7 @@ from pathlib import Path
 from vitbench import catalog
 from vitbench.errors import UsageError
 from vitbench.measure.pairs import MIN_PAIRS
-from vitbench.measure.plan import make_plan
+from vitbench.measure.plan import Preset, make_plan
 from vitbench.records.schema import Plan
 from vitbench.request import Cell, parse_request
 from vitbench.study.matching import match_macs
@@ -73,12 +73,11 @@ def parse_study(names: Sequence[str], asked: Asked) -> StudyRequest:
         raise UsageError("no target named", "add --target NAME; `vitbench targets` lists them")
     if asked.quick and asked.full:
         raise UsageError("--quick and --full contradict each other", "drop one")
-    plan = _plan(asked)
+    _check_pairs(asked.pairs)
     rows = [row for target in asked.targets for row in _rows(names, replace(asked, targets=(target,)))]
     return StudyRequest(
         title=f"{names[0]} against {' and '.join(names[1:])}",
         rows=tuple(rows),
-        plan=plan,
         choice=make_plan("choice", seed=asked.seed),
         threads=asked.threads,
         weights_file=asked.weights,
@@ -88,16 +87,17 @@ def parse_study(names: Sequence[str], asked: Asked) -> StudyRequest:
     )
 
 
-def _plan(asked: Asked) -> Plan:
-    pairs = asked.pairs
+def _check_pairs(pairs: int | None) -> None:
     if pairs is not None and not MIN_PAIRS <= pairs <= MAX_PAIRS:
         raise UsageError(
             f"pairs must be from {MIN_PAIRS} to {MAX_PAIRS}, not {pairs}",
             "fewer than six have no 95 % interval; the default is 10",
         )
-    return make_plan(
-        "quick-pairs" if asked.quick else "pairs", blocks=2 * pairs if pairs else None, seed=asked.seed
-    )
+
+
+def _plan(part: StudyPart, asked: Asked) -> Plan:
+    preset: Preset = "quick-pairs" if asked.quick else "study" if part in ("block", "matched") else "pairs"
+    return make_plan(preset, blocks=2 * asked.pairs if asked.pairs else None, seed=asked.seed)
 
 
 def _rows(names: Sequence[str], asked: Asked) -> list[PlannedRow]:
@@ -168,7 +168,7 @@ def _block_rows(kinds: tuple[str, str], grid: tuple[int, int], asked: Asked) -> 
     """The block of two kinds at one grid: at the same width, then with equal MACs."""
     size = catalog.format_resolution(grid)
     first, second = (_cell(f"attention-{asked.block}+{kind}:{size}", asked) for kind in kinds)
-    rows = [_row("block", kinds, grid, (first, second))]
+    rows = [_row("block", kinds, grid, (first, second), asked)]
     match = match_macs(first.workload.model, second.workload.model)
     models = (match.first, match.second)
     if models != (first.workload.model, second.workload.model):
@@ -176,14 +176,25 @@ def _block_rows(kinds: tuple[str, str], grid: tuple[int, int], asked: Asked) -> 
             replace(cell, workload=cell.workload.model_copy(update={"model": model}))
             for cell, model in zip((first, second), models, strict=True)
         )
-        rows.append(_row("matched", kinds, grid, (matched[0], matched[1])))
+        rows.append(_row("matched", kinds, grid, (matched[0], matched[1]), asked))
     return rows
 
 
 def _row(
-    part: StudyPart, labels: tuple[str, str], tokens: tuple[int, int] | None, cells: tuple[Cell, Cell]
+    part: StudyPart,
+    labels: tuple[str, str],
+    tokens: tuple[int, int] | None,
+    cells: tuple[Cell, Cell],
+    asked: Asked,
 ) -> PlannedRow:
-    return PlannedRow(part=part, labels=labels, tokens=tokens, cells=cells, choose=part != "models")
+    return PlannedRow(
+        part=part,
+        labels=labels,
+        tokens=tokens,
+        cells=cells,
+        choose=part != "models",
+        plan=_plan(part, asked),
+    )
 
 
 def _network_rows(
@@ -194,7 +205,7 @@ def _network_rows(
     for model, resolution in product(models, resolutions or (None,)):
         cells = [_cell(f"{model}+{kind}", asked, resolution) for kind in kinds]
         rows += [
-            _row("network", (kinds[0], kind), None, (cells[0], cell))
+            _row("network", (kinds[0], kind), None, (cells[0], cell), asked)
             for kind, cell in zip(kinds[1:], cells[1:], strict=True)
         ]
     return rows
@@ -216,7 +227,7 @@ def _model_rows(names: Sequence[str], asked: Asked) -> list[PlannedRow]:
     rows = []
     for resolution in asked.resolutions or (None,):
         cells = [_cell(name, asked, resolution) for name in names]
-        rows += [_row("models", _labels(cells[0], cell), None, (cells[0], cell)) for cell in cells[1:]]
+        rows += [_row("models", _labels(cells[0], cell), None, (cells[0], cell), asked) for cell in cells[1:]]
     return rows
 
 

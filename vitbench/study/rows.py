@@ -17,7 +17,8 @@ class PlannedRow:
     """Two cells to be compared.
 
     `part` and `tokens` as in `vitbench.records.comparison.StudyRow`. `choose`: each side's formulation of
-    attention is chosen by timing its candidates first; otherwise the default ones run.
+    attention is chosen by timing its candidates first; otherwise the default ones run. `plan`: how its pairs
+    are sampled.
     """
 
     part: StudyPart
@@ -25,6 +26,7 @@ class PlannedRow:
     tokens: tuple[int, int] | None
     cells: tuple[Cell, Cell]
     choose: bool
+    plan: Plan
 
     @property
     def label(self) -> str:
@@ -37,14 +39,13 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """Rows, and how each is measured. `choice` is the plan of timing candidates.
+    """Rows, and what holds for all of them. `choice` is the plan of timing candidates.
 
     `profile`: whether the time of each layer is told as well, in processes of their own.
     """
 
     title: str
     rows: tuple[PlannedRow, ...]
-    plan: Plan
     choice: Plan
     threads: int | None
     weights_file: Path | None
