@@ -49,7 +49,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # An attention block has little to warm up, and a study has many rows.
-_PRESETS["study"] = _PRESETS["pairs"] | {"warmup_cap_s": 1.0}
+_PRESETS["study"] = _PRESETS["pairs"] | {"warmup_cap_s": 1.0, "timed_cap_s": 1.5}
 # Shorter still, for many blocks: to look at pairs, and to choose a formulation by.
 _SHORT = _PRESETS["quick"] | {"warmup_cap_s": 0.3, "timed_cap_s": 0.3}
 _PRESETS |= {"quick-pairs": _SHORT | {"blocks": 12}, "choice": _SHORT | {"blocks": 3}}
