@@ -1,0 +1,63 @@
+"""The count line: the statistics of one series of inferences, `count=50 first=.. curr=.. min=..`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf)"
+_WORD = rf"\w+\s?=\s?{_NUMBER}(?:\s?\(all same\))?"
+_LINE = re.compile(rf"^(?P<before>.*?)(?P<words>(?<!\S){_WORD}(?:[\s,;]+{_WORD})*)\s*$", re.IGNORECASE)
+_PAIR = re.compile(rf"(?P<name>\w+)\s?=\s?(?P<value>{_NUMBER})", re.IGNORECASE)
+# What may stand before it: nothing, or what a logger puts there (`INFO: `, `I tflite  : `, `file.h:80] `).
+_LOGGER = re.compile(r"(?:^|[:\]|>Z]|\b[VDIWEF])\s*$")
+# A profile has lines of the same shape, which count other things: `Timings (microseconds): count=..`.
+_LABEL = re.compile(r"\b(?:timings|memory)\b|\([a-z][^)]*\)\s*:\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CountLine:
+    """Statistics of one series, in microseconds; None where the format does not tell.
+
+    Percentiles are those of the tool (of an even number, the median is the upper of the middle two), `std`
+    is that of the population, without its decimals.
+    """
+
+    count: int | None
+    first_us: float | None = None
+    curr_us: float | None = None
+    min_us: float | None = None
+    max_us: float | None = None
+    avg_us: float | None = None
+    std_us: float | None = None
+    p5_us: float | None = None
+    median_us: float | None = None
+    p95_us: float | None = None
+
+
+def read_count_line(line: str) -> CountLine | None:
+    """Read one line; None where it is no count line."""
+    match = _LINE.match(line)
+    if match is None or not _LOGGER.search(match["before"]) or _LABEL.search(match["before"]):
+        return None
+    pairs = [(pair["name"].lower(), pair["value"]) for pair in _PAIR.finditer(match["words"])]
+    told = dict(pairs)
+    count = told.pop("count", "")
+    if not count.isdecimal() or len(told) + 1 != len(pairs):
+        return None
+    figures = {name: float(value) for name, value in told.items()}
+    if int(count) == 0:
+        # The tool prints zeros for the percentiles of nothing.
+        return CountLine(count=0)
+    if "curr" not in figures and "avg" not in figures:
+        return None
+    if figures.keys() <= {"curr", "p5", "median", "p95"}:
+        figures = _all_same(figures["curr"]) | figures
+    names = ("first", "curr", "min", "max", "avg", "std", "p5", "median", "p95")
+    return CountLine(int(count), **{f"{name}_us": figures.get(name) for name in names})
+
+
+def _all_same(value: float) -> dict[str, float]:
+    """Every figure of a series of equal samples, of which the tool prints one."""
+    same = dict.fromkeys(("first", "curr", "min", "max", "avg", "p5", "median", "p95"), value)
+    return {**same, "std": 0.0}

@@ -1,0 +1,33 @@
+"""Lines of a log, whatever carried them here: a terminal, a pipe, or Android's log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_BREAK = re.compile(r"\r*\n|\r+")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Whole lines, and what follows the last line break: an end that may have been cut anywhere."""
+
+    whole: tuple[str, ...]
+    rest: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every line, the last one whether it is whole or not."""
+        return (*self.whole, self.rest) if self.rest.strip() else self.whole
+
+
+def split(text: str) -> Lines:
+    """Cut a text into lines without escape sequences, whatever ends them."""
+    *whole, rest = _BREAK.split(_ANSI.sub("", text).replace("\0", ""))
+    return Lines(tuple(line.rstrip() for line in whole), rest)
+
+
+def together(stdout: str, stderr: str) -> str:
+    """Both streams of a program as one text; the end of stdout, which holds the figures, stays as it was."""
+    return f"{stderr}\n{stdout}" if stderr.strip() else stdout
