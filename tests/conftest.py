@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.adb_device.fixtures import adb_server, make_phone
+
+__all__ = ["adb_server", "make_phone"]
+
 
 def _nvidia_gpu() -> bool:
     return Path("/dev/nvidia0").exists()

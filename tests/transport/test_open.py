@@ -42,14 +42,11 @@ def test_opens_the_built_in_ones() -> None:
         assert type(opened) is SimTransport
 
 
-@pytest.mark.parametrize("name", ["ssh", "adb"])
-def test_a_transport_nobody_offers_is_a_usage_error(name: str) -> None:
-    with pytest.raises(
-        UsageError, match=f"'board' is reached by {name}, which this version cannot do"
-    ) as caught:
-        transport.open(target(name))
+def test_a_transport_nobody_offers_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="'board' is reached by ssh, which this version cannot do") as caught:
+        transport.open(target("ssh"))
     assert caught.value.hint is not None
-    assert "local, sim" in caught.value.hint
+    assert "adb, local, sim" in caught.value.hint
 
 
 def test_an_installed_package_can_offer_one(monkeypatch: pytest.MonkeyPatch) -> None:

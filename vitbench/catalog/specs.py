@@ -220,7 +220,10 @@ class ModelSpec(Spec):
 
 
 class TargetSpec(Spec):
-    """A device and how it is reached: one TOML file under targets/."""
+    """A device and how it is reached: one TOML file under targets/.
+
+    `serial` says which phone of several is meant, by its serial number or as `host:port`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     title: str
@@ -228,6 +231,7 @@ class TargetSpec(Spec):
     runtime: str
     precision: Literal["fp32", "fp16"] = "fp32"
     threads: Size = 1
+    serial: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
     options: dict[str, Any] = {}
     sim: SimScript | None = None
     override: bool = False

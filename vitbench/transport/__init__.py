@@ -12,6 +12,7 @@ __all__ = ["Channel", "Completed", "Transport", "open"]
 
 GROUP = "vitbench.transports"
 BUILTIN = {
+    "adb": "vitbench.transport.adb:AdbTransport",
     "local": "vitbench.transport.local:LocalTransport",
     "sim": "vitbench.transport.sim:SimTransport",
 }

@@ -1,0 +1,158 @@
+"""The `adb` program as a process: every call has a time limit, none goes through a shell."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitbench.errors import TargetUnreachable, UsageError
+
+QUERY_S = 20.0
+GRACE_S = 5.0
+# What adb says when it cannot talk to its own server.
+SERVER_TROUBLE = re.compile(r"cannot connect to daemon|failed to start daemon|could not install.*smartsocket")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call of adb ended with; `timed_out` when it was stopped."""
+
+    code: int
+    out: bytes
+    err: bytes
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        """Standard output."""
+        return self.out.decode(errors="replace")
+
+    @property
+    def complaint(self) -> str:
+        """Everything it said, for messages: errors first, since adb writes some of them to either stream."""
+        return "\n".join(
+            stream.decode(errors="replace").strip() for stream in (self.err, self.out) if stream.strip()
+        )
+
+
+class Adb:
+    """The program of that name in $PATH.
+
+    Raises:
+        TargetUnreachable: there is none.
+    """
+
+    def __init__(self) -> None:
+        program = shutil.which("adb")
+        if program is None:
+            raise TargetUnreachable(
+                "there is no adb program in $PATH, and phones are reached by it",
+                "install it (`apt-get install adb`, or Android's platform-tools) and try again",
+            )
+        self.program = program
+
+    def run(self, *arguments: str, timeout_s: float = QUERY_S) -> Answer:
+        """Run adb to its end, or stop it when time is up.
+
+        Raises:
+            TargetUnreachable: the program cannot be started, or cannot talk to its server.
+        """
+        answer = self.converse(arguments, timeout_s, grace_s=0.0)
+        if answer.code and SERVER_TROUBLE.search(answer.complaint):
+            raise TargetUnreachable(
+                f"the adb server cannot be reached: {last_line(answer.complaint)}",
+                "see that nothing else uses its port ($ANDROID_ADB_SERVER_PORT, else 5037), "
+                "and that `adb start-server` works",
+            )
+        return answer
+
+    def converse(self, arguments: Sequence[str], timeout_s: float, grace_s: float = GRACE_S) -> Answer:
+        """Run adb with an input that stays open and empty until time is up; stop it `grace_s` later.
+
+        The input ends with this process too, however that ends.
+        """
+        reader, lifeline = os.pipe()
+        with os.fdopen(lifeline, "wb", buffering=0) as line:
+            try:
+                process = subprocess.Popen(
+                    [self.program, *arguments],
+                    stdin=reader,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            except OSError as error:
+                if error.errno == errno.E2BIG:
+                    raise UsageError(
+                        "a command for the phone is too long", "give it fewer or shorter arguments"
+                    ) from None
+                raise TargetUnreachable(
+                    f"cannot run {self.program}: {error.strerror}", "see that `adb version` works"
+                ) from None
+            finally:
+                os.close(reader)
+            with process:
+                try:
+                    try:
+                        out, err = process.communicate(timeout=timeout_s)
+                        return Answer(process.returncode, out, err)
+                    except subprocess.TimeoutExpired:
+                        line.close()
+                    out, err = _end(process, grace_s)
+                    return Answer(process.returncode, out, err, timed_out=True)
+                except BaseException:
+                    process.kill()
+                    raise
+
+    def devices(self) -> dict[str, str]:
+        """Serial number to state of every device that the server knows.
+
+        Raises:
+            TargetUnreachable: adb does not answer.
+        """
+        answer = self.run("devices")
+        if answer.timed_out or answer.code:
+            said = last_line(answer.complaint) or "it said nothing"
+            raise TargetUnreachable(
+                f"`adb devices` gives no answer: {said}",
+                "see that `adb devices` works in a terminal; its server may hang",
+                transient=answer.timed_out,
+            )
+        return parse_devices(answer.text)
+
+    def version(self) -> str:
+        """Version of the protocol and of the program: "1.0.41 (29.0.6-debian)"."""
+        return parse_version(self.run("version").text)
+
+
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(timeout=grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()
+
+
+def parse_devices(text: str) -> dict[str, str]:
+    """Serial number to state ("device", "offline", "unauthorized", "no permissions (...)", ...)."""
+    _, _, listing = text.replace("\r", "").rpartition("List of devices attached")
+    pairs = (line.partition("\t") for line in listing.splitlines())
+    return {serial.strip(): state.strip() for serial, tab, state in pairs if tab and serial.strip()}
+
+
+def parse_version(text: str) -> str:
+    """The two versions that `adb version` prints; "unknown" where there is none."""
+    protocol = re.search(r"Android Debug Bridge version (\S+)", text)
+    release = re.search(r"^Version (\S+)", text, re.MULTILINE)
+    if not protocol:
+        return "unknown"
+    return f"{protocol[1]} ({release[1]})" if release else protocol[1]
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,0 +1,161 @@
+"""Phones: content-addressed files under /data/local/tmp, and programs run through `adb shell`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from vitbench.catalog.specs import TargetSpec
+from vitbench.errors import ToolError, UsageError, VitbenchError
+from vitbench.transport.adb import choice
+from vitbench.transport.adb.client import Adb, last_line
+from vitbench.transport.adb.link import RECOVERY_S, Link, tail
+from vitbench.transport.adb.quoting import quote
+from vitbench.transport.adb.remote import STARTER
+from vitbench.transport.adb.store import BASE, Store
+from vitbench.transport.base import Completed, Transport
+from vitbench.transport.channel import Channel
+
+CLOSE_S = 10.0
+PROPERTIES = {
+    "manufacturer": "ro.product.manufacturer",
+    "model": "ro.product.model",
+    "abi": "ro.product.cpu.abi",
+    "android": "ro.build.version.release",
+}
+# The shell's codes for a program that it cannot run, or cannot find.
+CANNOT_RUN = (126, 127)
+_WRONG_ABI = re.compile(
+    r"not executable: \d+-bit ELF file|exec format error|cannot execute binary", re.IGNORECASE
+)
+
+
+class AdbTransport(Transport):
+    """One phone, reached by the `adb` program.
+
+    The phone is the target's `serial`, else $ANDROID_SERIAL, else the only one that is connected; `host:port`
+    is connected first. A link that is lost is brought back, for up to `recovery_s` seconds; other phones and
+    the adb server are left alone.
+
+    Raises:
+        UsageError: several phones are connected and none was chosen.
+        TargetUnreachable: no adb program, no such phone, or one that may not be used.
+    """
+
+    name: ClassVar[str] = "adb"
+    recovery_s: ClassVar[float] = RECOVERY_S
+
+    def __init__(self, target: TargetSpec) -> None:
+        super().__init__(target)
+        adb = Adb()
+        serial, asked_by = choice.asked_serial(target.serial)
+        if serial is None:
+            serial = choice.only_device(adb.devices(), target.name)
+        self._link = Link(adb, serial, self.recovery_s)
+        self._link.open(asked_by)
+        self._store = Store(self._link)
+        self._store.sweep()
+        self._scratch: list[str] = []
+        self._facts: dict[str, str] = {}
+
+    @property
+    def serial(self) -> str:
+        """Serial number of the phone, or its `host:port`."""
+        return self._link.serial
+
+    def push(self, local: Path) -> str:
+        """Put a file or a directory on the phone under the hash of its content, unless it is there whole.
+
+        Programs (marked executable here, or starting as one) get mode 755, other files 644.
+
+        Raises:
+            UsageError: it cannot be read here.
+            ToolError: there is no space for it, or the phone refuses it.
+            TargetUnreachable: the link was lost and did not come back.
+        """
+        return self._store.push(local)
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file of the phone to `local`, whole or not at all.
+
+        Raises:
+            UsageError: it cannot be written here.
+            ToolError: the phone has no such file.
+            TargetUnreachable: the link was lost and did not come back.
+        """
+        self._store.pull(remote, local)
+
+    def scratch(self) -> str:
+        """Path of a new, empty directory on the phone that ends with this transport."""
+        path = f"{BASE}/scratch-{secrets.token_hex(8)}"
+        self._scratch.append(path)
+        self._link.ask(f"mkdir -p {path}")
+        return path
+
+    def execute(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        """Run a program on the phone, without input; what it started ends with it.
+
+        A program whose output was lost is not run again: it may have done its work.
+
+        Raises:
+            ToolError: no such program, one for another processor, or it did not end in time.
+            TargetUnreachable: the link was lost; transient.
+        """
+        done = self._link.call_once(argv, timeout_s)
+        self._refuse_unstarted(argv[0], done)
+        return done
+
+    def start_agent(self, label: str) -> Channel:
+        """Refuse: phones have no Python.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"{label} cannot be started: phones have no Python for it to run in",
+            'use runtime = "benchmark_model" for targets with transport = "adb"',
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Serial number, version of adb, and the phone's make, model, processor (ABI) and Android version."""
+        if not self._facts:
+            names = " ".join(PROPERTIES.values())
+            said = self._link.ask(f'for P in {names}; do echo "$(getprop $P)"; done').splitlines()
+            values = dict(zip(PROPERTIES, said, strict=False))
+            self._facts = {name: value.strip() or "unknown" for name, value in values.items()}
+        return {
+            "transport": self.name,
+            "serial": self.serial,
+            "adb_version": self._link.adb.version(),
+            **self._facts,
+        }
+
+    def close(self) -> None:
+        """Remove the scratch directories; pushed files stay for the next time. Never raises."""
+        scratch, self._scratch = self._scratch, []
+        if scratch:
+            with contextlib.suppress(VitbenchError, OSError):
+                self._link.call(["rm", "-rf", *scratch], CLOSE_S)
+
+    def _refuse_unstarted(self, program: str, done: Completed) -> None:
+        if done.returncode not in CANNOT_RUN:
+            return
+        said = last_line(done.stderr).removeprefix(f"{STARTER}: ")
+        if _WRONG_ABI.search(done.stderr):
+            abi = self.describe()["abi"]
+            raise ToolError(
+                f"`{program}` is built for another processor than that of phone {self.serial}: {said}",
+                f"take a build for {abi}",
+                tail=tail(done.stderr),
+            )
+        if last_line(done.stderr).startswith(STARTER):
+            look = f"adb -s {self.serial} shell ls -l {quote(program)}"
+            raise ToolError(
+                f"cannot run `{program}` on phone {self.serial}: {said}",
+                f"see that it is there and may be executed (`{look}`); "
+                "a build for desktop Linux is refused in these words too",
+            )
