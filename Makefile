@@ -3,21 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The converter to TFLite brings more than a gigabyte, which only the tests cannot do without.
+TEST_STAMP := $(VENV)/.installed-tflite
 
 .PHONY: run test lint bench clean
 
 run: $(STAMP)
 	$(BIN)/vitbench run --model effvit-b2 --target cpu --allow-inconclusive
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-lint: $(STAMP)
+lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(TEST_STAMP)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.report_speed
 	$(BIN)/python -m benchmarks.formulation
@@ -28,6 +30,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
+
+$(TEST_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tflite]'
+	touch $(TEST_STAMP)
 
 clean:
 	rm -rf $(VENV)

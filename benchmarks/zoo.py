@@ -5,7 +5,8 @@ is made, one on each CPU. Then each network without a record is measured by `vit
 checks parity before it times anything; a cell that would take more than three minutes is recorded as not
 measured, with its estimate. Figures of a quick run are a first look and never `valid`.
 
-    python -m benchmarks.zoo [--results results/zoo] [--model 'effvit-*' ...] [--only export|measure]
+    python -m benchmarks.zoo [--results results/zoo] [--target cpu] [--model 'effvit-*' ...]
+                             [--jobs N] [--only export|measure]
 
 `vitbench report --results results/zoo --columns ...` makes the table of what is recorded.
 """
@@ -31,7 +32,6 @@ from vitbench.export import ArtifactCache, get_artifact
 from vitbench.records import index
 from vitbench.records.store import Store
 
-TARGET = "cpu"
 CELL_LIMIT_S = 180
 MEMORY_SHARE = 0.85
 
@@ -59,36 +59,37 @@ def networks(patterns: Sequence[str]) -> list[Network]:
     return sorted(found, key=lambda network: network.macs)
 
 
-def make_artifact(name: str) -> str | None:
+def make_artifact(name: str, target: str) -> str | None:
     """Put the artifact of one network into the cache; what went wrong, if anything."""
-    engine = runtime.for_target(catalog.resolve_target(TARGET))
+    engine = runtime.for_target(catalog.resolve_target(target))
     try:
         get_artifact(
             Workload(model=catalog.resolve_model(name)),
             ArtifactCache(),
             target_runtime=engine.name,
             runtime_version=engine.version(),
+            format_name=engine.artifact_format or "onnx",
         )
     except VitbenchError as error:
         return error.explain()
     return None
 
 
-def export_all(chosen: Sequence[Network]) -> list[str]:
-    """Make artifacts, one on each CPU, but those that need much memory alone; what went wrong."""
-    workers = os.cpu_count() or 1
+def export_all(chosen: Sequence[Network], target: str, workers: int) -> list[str]:
+    """Make artifacts, several at once, but those that need much memory alone; what went wrong."""
     share = MEMORY_SHARE * psutil.virtual_memory().available / workers
     small = [network for network in chosen if network.needed_bytes <= share]
     large = [network for network in chosen if network.needed_bytes > share]
-    return [*_export(small, workers), *_export(large, 1)]
+    return [*_export(small, target, workers), *_export(large, target, 1)]
 
 
-def _export(chosen: Sequence[Network], workers: int) -> list[str]:
+def _export(chosen: Sequence[Network], target: str, workers: int) -> list[str]:
     """Make artifacts in processes of their own, so that PyTorch is imported once in each."""
     problems = []
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=torch_on_one_thread) as pool:
-        waiting = {pool.submit(make_artifact, network.spec.name): network.spec.name for network in chosen}
+        names = [network.spec.name for network in chosen]
+        waiting = {pool.submit(make_artifact, name, target): name for name in names}
         for done in as_completed(waiting):
             name, problem = waiting[done], done.exception() or done.result()
             print(f"{name}: {problem or 'artifact ready'}", flush=True)
@@ -103,22 +104,22 @@ def torch_on_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def recorded(store: Store) -> set[tuple[str, tuple[int, int]]]:
+def recorded(store: Store, target: str) -> set[tuple[str, tuple[int, int]]]:
     """Model and resolution of every record of the target that is there."""
     return {
         (row["workload.model"], tuple(row["workload.resolution"]))
         for row in index.load(store).rows
-        if row["target.name"] == TARGET
+        if row["target.name"] == target
     }
 
 
-def measure_all(chosen: Sequence[Network], results: str) -> int:
+def measure_all(chosen: Sequence[Network], target: str, results: str) -> int:
     """Measure the networks without a record, one after the other, as the command line does; its exit code."""
-    done = recorded(Store(results))
+    done = recorded(Store(results), target)
     left = [network.spec for network in chosen if (network.spec.name, network.spec.resolution) not in done]
     if not left:
         return 0
-    command = [sys.executable, "-m", "vitbench", "run", "--target", TARGET, "--quick"]
+    command = [sys.executable, "-m", "vitbench", "run", "--target", target, "--quick"]
     command += ["--cell-limit", str(CELL_LIMIT_S), "--allow-inconclusive", "--results", results]
     return subprocess.run([*command, "--model", ",".join(spec.name for spec in left)]).returncode
 
@@ -131,13 +132,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--results", default="results/zoo", help="where the records are (default: results/zoo)"
     )
+    parser.add_argument("--target", default="cpu", help="what they are exported for (default: cpu)")
     parser.add_argument("--model", nargs="+", default=["*"], help="names or patterns (default: all)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="exports at once")
     parser.add_argument("--only", choices=("export", "measure"), help="one of the two phases")
     options = parser.parse_args(arguments)
     chosen = networks(options.model)
     print(f"{len(chosen)} networks, {sum(network.macs for network in chosen) / 1e12:.2f} TMACs", flush=True)
-    problems = [] if options.only == "measure" else export_all(chosen)
-    code = 0 if options.only == "export" else measure_all(chosen, options.results)
+    problems = [] if options.only == "measure" else export_all(chosen, options.target, options.jobs)
+    code = 0 if options.only == "export" else measure_all(chosen, options.target, options.results)
     print("\n".join(problems), file=sys.stderr, flush=True)
     return 1 if problems else code
 

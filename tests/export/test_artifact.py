@@ -21,7 +21,7 @@ from tests.export.ort import OrtSession, run
 from vitbench import catalog, counting, pipeline, zoo
 from vitbench.catalog import Workload
 from vitbench.errors import UsageError, VitbenchError
-from vitbench.export import Artifact, ArtifactCache, build, get_artifact
+from vitbench.export import Artifact, ArtifactCache, build, get_artifact, networks, onnx_artifact
 from vitbench.export.inputs import image
 from vitbench.export.manifest import DamagedArtifact, Manifest, hash_file
 from vitbench.export.onnx import export_onnx
@@ -220,7 +220,7 @@ def test_weights_in_a_file_of_their_own_go_all_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for networks over 2 GB: build, counts, digest, cache, agent, parity, copies."""
-    monkeypatch.setattr(build, "export_onnx", partial(export_onnx, embedded_limit_bytes=1000))
+    monkeypatch.setattr(onnx_artifact, "export_onnx", partial(export_onnx, embedded_limit_bytes=1000))
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
     request = parse_request(models=["effvit-b0"], resolutions=["32"], targets=["cpu"])
     artifact, found, copy = pipeline.export(request, tmp_path / "out", Silent())
@@ -255,8 +255,7 @@ def test_a_checkpoint_fills_the_network(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     torch.save(network.state_dict(), path)
     workload = workload.model_copy(update={"weights": f"sha256:{hash_file(path)}"})
-    _, filled = small_network()
-    build._fill(filled, workload, path)
+    filled = networks.make_reference(workload, path)
     expected = network.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in filled.state_dict().items())
 
@@ -268,9 +267,9 @@ def test_a_checkpoint_that_changed_or_is_not_named_is_refused(tmp_path: Path) ->
     torch.save(network.state_dict(), path)
     workload = workload.model_copy(update={"weights": "sha256:" + "0" * 64})
     with pytest.raises(UsageError, match="changed while it was read"):
-        build._fill(network, workload, path)
+        networks.make_reference(workload, path)
     with pytest.raises(UsageError, match="need their file"):
-        build._fill(network, workload, None)
+        networks.make_reference(workload, None)
 
 
 def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
@@ -279,7 +278,7 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
     running = to_deploy(zoo.create(b0_workload.model))
     model = counting.count_model(b0_workload.model)
     macs = b0.manifest.counts.macs_artifact
-    assert build._count(b0_workload, model, running, b0.model_file).macs_artifact == macs
+    assert onnx_artifact.count_graph(b0_workload, model, running, b0.model_file).macs_artifact == macs
     true_count = counting.count_onnx
 
     def one_more(model: Any) -> counting.OnnxCounts:
@@ -288,7 +287,7 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
 
     monkeypatch.setattr(counting, "count_onnx", one_more)
     with pytest.raises(VitbenchError, match="the counters disagree on macs of effvit-b0") as caught:
-        build._count(b0_workload, model, running, b0.model_file)
+        onnx_artifact.count_graph(b0_workload, model, running, b0.model_file)
     assert f"{macs:,}" in caught.value.message
     assert f"{macs + 1:,}" in caught.value.message
     assert caught.value.exit_code == 101
@@ -299,7 +298,7 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
 
     monkeypatch.setattr(counting, "count_onnx", twice_the_bytes)
     with pytest.raises(VitbenchError, match="the counters disagree on bytes_read of effvit-b0"):
-        build._count(b0_workload, model, running, b0.model_file)
+        onnx_artifact.count_graph(b0_workload, model, running, b0.model_file)
 
 
 def test_a_reference_that_is_not_finite_is_refused(tmp_path: Path) -> None:

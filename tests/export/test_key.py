@@ -61,7 +61,7 @@ def test_the_runtime_and_the_formulation_change_the_key(change: dict[str, Any]) 
 
 def test_the_versions_of_the_exporter_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key_of()
-    monkeypatch.setattr("vitbench.export.key.version", lambda name: "0.0.1" if name == "torch" else "1")
+    monkeypatch.setattr("vitbench.export.formats.version", lambda name: "0.0.1" if name == "torch" else "1")
     assert key_of() != before
 
 

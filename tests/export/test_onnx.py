@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tests.export.ort import run
 from vitbench.errors import ToolError, VitbenchError
-from vitbench.export.key import OPSET
+from vitbench.export.formats import OPSET
 from vitbench.export.onnx import export_onnx, shape_of
 from vitbench.export.quiet import quiet
 

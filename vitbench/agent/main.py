@@ -225,7 +225,7 @@ def _runtimes() -> Dict[str, str]:
     from importlib import metadata
 
     found = {"sim": AGENT_VERSION}
-    for name in ("onnxruntime", "numpy"):
+    for name in ("ai-edge-litert", "onnxruntime", "numpy"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -17,6 +17,7 @@ def get_artifact(
     *,
     target_runtime: str,
     runtime_version: str,
+    format_name: str = "onnx",
     weights_file: Path | None = None,
     formulation: Mapping[str, str] | None = None,
     on_stage: OnStage | None = None,
@@ -26,6 +27,7 @@ def get_artifact(
     Args:
         cache: where it is looked for and kept; `ArtifactCache().throwaway()` for one that nobody shall keep.
         target_runtime, runtime_version: what will run it.
+        format_name: of its graph.
         weights_file: checkpoint of the original authors, where `workload.weights` is its hash.
         formulation: attention kind to formulation; the default ones when None.
         on_stage: told what is happening whenever it may take long, and when a damaged entry is rebuilt.
@@ -37,7 +39,11 @@ def get_artifact(
     """
     tell = on_stage or (lambda stage: None)
     parts = key_parts(
-        workload, target_runtime=target_runtime, runtime_version=runtime_version, formulation=formulation
+        workload,
+        target_runtime=target_runtime,
+        runtime_version=runtime_version,
+        format_name=format_name,
+        formulation=formulation,
     )
     key = make_key(parts)
 
@@ -49,6 +55,7 @@ def get_artifact(
             directory,
             key=key,
             parts=parts,
+            format_name=format_name,
             weights_file=weights_file,
             formulation=formulation,
             on_stage=tell,

@@ -71,6 +71,7 @@ class Artifact:
             cache=self.cache,
             nodes=self.manifest.nodes,
             export_s=self.manifest.export_s,
+            graph=self.manifest.graph,
         )
 
 

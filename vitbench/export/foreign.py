@@ -12,13 +12,29 @@ import onnx
 from vitbench import counting
 from vitbench.catalog.specs import Workload
 from vitbench.errors import UsageError
-from vitbench.export.built import MODEL_FILE, Built
+from vitbench.export import formats
+from vitbench.export.built import Built
 from vitbench.export.inputs import Array, seeded_images
 from vitbench.export.manifest import InputEntry, TensorEntry, hash_file
 from vitbench.export.reference import Referee, write_reference
 from vitbench.records.schema import Counts
 
 BUILDER = "onnx"
+
+
+def check_asked(workload: Workload, format_name: str, formulation: Mapping[str, str] | None) -> None:
+    """Refuse what cannot be made of an ONNX file: another format, or another formulation.
+
+    Raises:
+        UsageError: one of them was asked for.
+    """
+    name = workload.model.name
+    if format_name != "onnx":
+        raise UsageError(
+            f"{name} is an ONNX file and cannot become {format_name}", "choose a target that runs ONNX"
+        )
+    if formulation:
+        raise UsageError(f"{name} can be computed in one way only", "name no formulation")
 
 
 def place_given(workload: Workload, counts: counting.ModelCounts, directory: Path) -> Built:
@@ -42,7 +58,7 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
             f"{model.name} is a graph in {model.hyper['precision']}, not {workload.precision}",
             "drop --precision",
         )
-    path = directory / MODEL_FILE
+    path = directory / formats.model_file("onnx")
     _copy(model.hyper, path)
     run = _Unoptimised(path, model.name)
     graph = onnx.load(path, load_external_data=False)

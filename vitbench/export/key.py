@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vitbench.catalog.builders import BUILDERS
 from vitbench.catalog.specs import Workload
+from vitbench.export import formats
 from vitbench.export.manifest import MANIFEST_VERSION, hash_json
 from vitbench.export.sources import python_files, zoo_files
 
-# The first with Gelu as one operator: written out in eight, EfficientViT-L1 takes a fifth longer.
-OPSET = 20
-EXPORTER = "dynamo"
-PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "numpy")
 # What an artifact and its manifest are made by, beside the network's own part of the zoo.
 SOURCES = ("export", "counting")
 
@@ -27,13 +24,18 @@ def key_parts(
     *,
     target_runtime: str,
     runtime_version: str,
+    format_name: str = "onnx",
     formulation: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that an artifact depends on, as JSON values. Needs no torch.
 
     Args:
         target_runtime, runtime_version: what the artifact is made for.
+        format_name: of the graph.
         formulation: attention kind to formulation; the default ones when None.
+
+    Raises:
+        UsageError: a package that writes the format is not installed.
     """
     package = Path(__file__).parents[1]
     builder = workload.model.builder
@@ -44,7 +46,7 @@ def key_parts(
         "workload": _describe(workload),
         "sources": hash_sources(python_files(package, SOURCES) | zoo),
         "family_sources": hash_sources(third_party) if third_party else None,
-        "exporter": {"name": EXPORTER, "opset": OPSET} | {name: version(name) for name in PACKAGES},
+        "exporter": formats.describe_exporter(format_name),
         "runtime": {"name": target_runtime, "version": runtime_version},
         "formulation": dict(formulation) if formulation else None,
     }

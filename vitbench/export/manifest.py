@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitbench.catalog.specs import Values
-from vitbench.records.schema import Counts, Reference
+from vitbench.records.schema import Counts, GraphFacts, Reference
 
 MANIFEST_VERSION = 2
 MANIFEST_FILE = "manifest.json"
@@ -85,6 +85,7 @@ class Manifest(Part):
         bytes: size of the files that run on the device.
         nodes: of the graph.
         export_s: how long it took to write the graph, without the reference outputs.
+        graph: what the runtime makes of it, where its writer tells.
         checksum: hash of this manifest without this field.
     """
 
@@ -108,6 +109,7 @@ class Manifest(Part):
     parity: ParityEntry
     nodes: int | None = None
     export_s: float | None = None
+    graph: GraphFacts | None = None
     checksum: str = ""
 
     @property

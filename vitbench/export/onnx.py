@@ -17,7 +17,7 @@ from torch import nn
 
 from vitbench.catalog.specs import Inputs, InputSpec, as_inputs
 from vitbench.errors import ToolError, VitbenchError
-from vitbench.export.key import OPSET
+from vitbench.export.formats import OPSET
 from vitbench.export.quiet import quiet
 
 # A protobuf message ends at 2 GiB; the graph itself needs some of that.

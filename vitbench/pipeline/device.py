@@ -19,6 +19,7 @@ from vitbench.records.schema import Counts, Header, Parity, TargetPart, Workload
 from vitbench.records.schema import Protocol as ProtocolPart
 from vitbench.records.store import new_id
 from vitbench.request import Cell, Request
+from vitbench.text import count_words
 
 if TYPE_CHECKING:
     from vitbench.runtime import AgentSession, Runtime, TensorFile
@@ -50,11 +51,18 @@ def build_artifact(
         cache,
         target_runtime=engine.name,
         runtime_version=engine.version(),
+        format_name=engine.artifact_format or "onnx",
         weights_file=weights_file,
         formulation=formulation,
         on_stage=lambda text: progress.stage(label, text),
     )
     progress.note(f"{label}: {artifact.cache} artifact {artifact.digest[:12]}")
+    graph = artifact.manifest.graph
+    if graph is not None and graph.outside:
+        progress.note(
+            f"{label}: {engine.name} runs it in {graph.partitions} partitions, because "
+            f"{count_words(graph.outside)} are in none: slower than in one"
+        )
     return artifact
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = ".index.json"
 # Raised whenever `flatten` changes what it says of the same record.
-VERSION = 4
+VERSION = 5
 _PARTS = ("workload", "target", "protocol", "plan", "counts", "artifact", "parity", "estimate")
 
 Flat = dict[str, Any]
@@ -59,6 +59,8 @@ def flatten(record: Record) -> Flat:
         part = getattr(record, name)
         if part is not None:
             flat |= {f"{name}.{key}": value for key, value in part.model_dump(mode="json").items()}
+    graph = flat.pop("artifact.graph", None) or {}
+    flat |= {f"graph.{key}": graph.get(key) for key in ("partitions", "transposes")}
     return flat | {f"environment.{key}": value for key, value in summary(record.environment).items()}
 
 

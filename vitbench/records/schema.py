@@ -110,6 +110,21 @@ class Counts(Part):
     bytes_written: int
 
 
+class GraphFacts(Part):
+    """What the runtime makes of a graph.
+
+    `operators` counts them by name. `partitions` are the pieces that the runtime's fast kernels take over;
+    `outside` counts the operators that are in none of them. `transposes` are operators that only change the
+    layout, and `layout` is that of the first input, None where that is no map.
+    """
+
+    operators: dict[str, int]
+    transposes: int
+    partitions: int
+    outside: dict[str, int]
+    layout: Literal["NCHW", "NHWC"] | None
+
+
 class ArtifactPart(Part):
     """The exported form that ran. `nodes` are those of its graph; `export_s` is how long making it took."""
 
@@ -122,6 +137,7 @@ class ArtifactPart(Part):
     cache: Literal["built", "reused", "rebuilt"]
     nodes: int | None = None
     export_s: float | None = None
+    graph: GraphFacts | None = None
 
 
 class Parity(Part):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.export.cache import Artifact, CacheEntry, Pruned
-from vitbench.records.schema import Parity
+from vitbench.records.schema import GraphFacts, Parity
 from vitbench.report.columns import columns
-from vitbench.text import clean
+from vitbench.text import clean, count_words
 
 
 def _entry(entry: CacheEntry) -> dict[str, Any]:
@@ -78,13 +78,31 @@ def exported(artifact: Artifact, parity: Parity, where: Path, *, as_json: bool) 
         ("workload", artifact.manifest.label),
         ("file", str(where)),
         ("digest", artifact.digest),
-        ("made by", f"{artifact.manifest.exporter}, opset {artifact.manifest.opset}"),
+        ("made by", _made_by(artifact)),
         ("size", f"{artifact.manifest.bytes / 1e6:.1f} MB"),
         ("attention", ", ".join(f"{kind}: {how}" for kind, how in artifact.manifest.formulation.items())),
         ("MACs of the graph", f"{counts.macs_artifact:,}"),
+        *_graph(artifact.manifest.graph),
         ("parity", _parity(parity)),
     ]
     return columns(("artifact", artifact.cache), rows)
+
+
+def _made_by(artifact: Artifact) -> str:
+    manifest = artifact.manifest
+    return manifest.exporter if manifest.opset is None else f"{manifest.exporter}, opset {manifest.opset}"
+
+
+def _graph(graph: GraphFacts | None) -> list[tuple[str, str]]:
+    """How the runtime takes the graph over, where that is known."""
+    if graph is None:
+        return []
+    outside = f"; outside them {count_words(graph.outside)}" if graph.outside else ", nothing outside"
+    return [
+        ("operators", count_words(graph.operators)),
+        ("partitions", f"{graph.partitions}{outside}"),
+        *([("layout", graph.layout)] if graph.layout else []),
+    ]
 
 
 def _parity(parity: Parity) -> str:

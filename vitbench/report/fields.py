@@ -125,6 +125,8 @@ FIGURES = (
     Column("size", "size MB", _figure("artifact_bytes", 1e6), 16),
     Column("nodes", "nodes", lambda row: _whole(row.artifact_nodes), 17),
     Column("export", "export s", _figure("export_s"), 18),
+    Column("partitions", "partitions", lambda row: _whole(row.partitions), 19),
+    Column("transposes", "transposes", lambda row: _whole(row.transposes), 20),
 )
 FACTS = (
     Fact(

@@ -73,6 +73,8 @@ class Row:
     artifact_digest: str | None
     artifact_nodes: int | None
     export_s: float | None
+    partitions: int | None
+    transposes: int | None
     parity: str
     parity_max_diff: float | None
     preset: str
@@ -189,6 +191,8 @@ _SOURCES = {name: f"{part}.{name}" for part, names in _PARTS.items() for name in
     "artifact_digest": "artifact.digest",
     "artifact_nodes": "artifact.nodes",
     "export_s": "artifact.export_s",
+    "partitions": "graph.partitions",
+    "transposes": "graph.transposes",
     "parity_max_diff": "parity.max_diff",
     **{name: name for name in ("id", "created_utc", "vitbench_version", "status", "simulated")},
 }

@@ -40,6 +40,7 @@ __all__ = [
 
 GROUP = "vitbench.runtimes"
 BUILTIN = {
+    "litert": "vitbench.runtime.litert:LiteRt",
     "onnxruntime": "vitbench.runtime.onnxruntime:OnnxRuntime",
     "sim": "vitbench.runtime.sim:SimRuntime",
 }

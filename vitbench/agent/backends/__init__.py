@@ -39,7 +39,7 @@ class Backend(Protocol):
         """Static facts of a device that is not this machine, else None."""
 
 
-NAMES = ("onnxruntime", "sim")
+NAMES = ("litert", "onnxruntime", "sim")
 
 
 def load(runtime: str, model: Optional[str], options: Dict[str, Any], inputs: List[Any]) -> Backend:
@@ -49,6 +49,10 @@ def load(runtime: str, model: Optional[str], options: Dict[str, Any], inputs: Li
         AgentError: unknown runtime, unfit options or inputs, a file that cannot be read, or a runtime that
             fails to load the model.
     """
+    if runtime == "litert":
+        from .litert import LitertBackend
+
+        return LitertBackend(model, options, inputs)
     if runtime == "onnxruntime":
         from .onnxruntime import OnnxRuntimeBackend
 
