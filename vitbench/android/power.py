@@ -42,12 +42,14 @@ def fixed_performance(run: Run) -> Iterator[FixedPerformance]:
         ToolError: the phone did not answer, or would not leave the mode. Where something else went wrong
             first, that is raised, with a note.
     """
+    mode: FixedPerformance | None = None
     try:
-        # A link that is lost here may have carried the command: then it is to be switched off, too.
         mode = _switch(run, on=True)
         yield mode
     except BaseException as error:
-        _leave_after(run, error)
+        # A link that was lost on the way may have carried the command.
+        if mode is None or mode.active:
+            _leave_after(run, error)
         raise
     if mode.active:
         _leave(run)
@@ -74,7 +76,7 @@ def _leave(run: Run) -> None:
 def _leave_after(run: Run, error: BaseException) -> None:
     """Leave the mode after something else went wrong, which stays the error that a user sees."""
     try:
-        _switch(run, on=False)
+        _leave(run)
     except Exception as second:
         error.add_note(
             f"the phone may still be in its fixed performance mode ({second}): adb shell {COMMAND} false"

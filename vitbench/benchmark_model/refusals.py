@@ -254,7 +254,7 @@ def _first(lines: Sequence[str], *, always_only: bool) -> NoResult | None:
         for line in lines:
             if match := refusal.pattern.search(line):
                 groups = {name: (value or "").strip() for name, value in match.groupdict().items()}
-                message = refusal.message.format_map(groups).rstrip(" :")
+                message = refusal.message.format_map(groups).rstrip(" :.")
                 return NoResult(refusal.reason, message, refusal.hint, tail=last_lines(lines))
     return None
 
