@@ -62,6 +62,10 @@ class Phone:
     def connect(self, state: str = "device") -> None:
         """Connect it and wait for a state."""
         self._server.adb("connect", self.serial)
+        self.await_state(state)
+
+    def await_state(self, state: str | None) -> None:
+        """Wait until adb gives it a state."""
         wait_until(lambda: self.state == state, f"{self.serial} never was {state}")
 
     def disconnect(self) -> None:

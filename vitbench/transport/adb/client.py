@@ -106,6 +106,7 @@ class Adb:
                     return Answer(process.returncode, out, err, timed_out=True)
                 except BaseException:
                     process.kill()
+                    process.wait()  # leaving the block does not, after Ctrl-C
                     raise
 
     def devices(self) -> dict[str, str]:

@@ -33,9 +33,10 @@ W=$!
 exec 3<&-
 wait $P
 C=$?
-kill -9 $W $G$P 2>/dev/null
+exec 4>&2 2>/dev/null
+kill -9 $W $G$P
 printf %s '{token}:'$C';'
-printf %s '{token}' >&2
+printf %s '{token}' >&4
 """
 
 # The first letter in brackets keeps the script from finding itself.

@@ -27,8 +27,7 @@ PROPERTIES = {
     "abi": "ro.product.cpu.abi",
     "android": "ro.build.version.release",
 }
-# The shell's codes for a program that it cannot run, or cannot find.
-CANNOT_RUN = (126, 127)
+_STARTER = re.compile(rf"(?:E: )?{STARTER}: (?:\d+: )?(?:exec: )?(.*)")
 _WRONG_ABI = re.compile(
     r"not executable: \d+-bit ELF file|exec format error|cannot execute binary", re.IGNORECASE
 )
@@ -142,17 +141,19 @@ class AdbTransport(Transport):
                 self._link.call(["rm", "-rf", *scratch], CLOSE_S)
 
     def _refuse_unstarted(self, program: str, done: Completed) -> None:
-        if done.returncode not in CANNOT_RUN:
+        """Tell a program that never ran from one that failed: by the words, for shells differ in their codes."""
+        if done.returncode <= 0:
             return
-        said = last_line(done.stderr).removeprefix(f"{STARTER}: ")
-        if _WRONG_ABI.search(done.stderr):
+        starter = _STARTER.match(last_line(done.stderr))
+        said = starter[1] if starter else last_line(done.stderr)
+        if _WRONG_ABI.search(said):
             abi = self.describe()["abi"]
             raise ToolError(
                 f"`{program}` is built for another processor than that of phone {self.serial}: {said}",
                 f"take a build for {abi}",
                 tail=tail(done.stderr),
             )
-        if last_line(done.stderr).startswith(STARTER):
+        if starter:
             look = f"adb -s {self.serial} shell ls -l {quote(program)}"
             raise ToolError(
                 f"cannot run `{program}` on phone {self.serial}: {said}",
