@@ -153,12 +153,15 @@ def inference(options: dict[str, object]) -> Callable[[], int]:
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     threads = int(str(options["num_threads"]))
-    interpreter = Interpreter(
-        model_path=str(options["graph"]),
-        num_threads=threads if threads > 0 else None,
-        experimental_op_resolver_type=OpResolverType.AUTO if options.get("use_xnnpack", True) else plain,
-    )
-    interpreter.allocate_tensors()
+    try:
+        interpreter = Interpreter(
+            model_path=str(options["graph"]),
+            num_threads=threads if threads > 0 else None,
+            experimental_op_resolver_type=OpResolverType.AUTO if options.get("use_xnnpack", True) else plain,
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise Refused(f"ERROR: {error}") from None
     tell_delegate(interpreter)
     random = np.random.default_rng(0)
     inputs = [

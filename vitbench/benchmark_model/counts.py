@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+LONGEST = 1000
 _NUMBER = r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf)"
 _WORD = rf"\w+\s?=\s?{_NUMBER}(?:\s?\(all same\))?"
 _LINE = re.compile(rf"^(?P<before>.*?)(?P<words>(?<!\S){_WORD}(?:[\s,;]+{_WORD})*)\s*$", re.IGNORECASE)
@@ -37,7 +38,8 @@ class CountLine:
 
 def read_count_line(line: str) -> CountLine | None:
     """Read one line; None where it is no count line."""
-    match = _LINE.match(line)
+    # Most lines are none, and the pattern is slow on a long line that is nearly one.
+    match = _LINE.match(line) if "count" in line.lower() and len(line) <= LONGEST else None
     if match is None or not _LOGGER.search(match["before"]) or _LABEL.search(match["before"]):
         return None
     pairs = [(pair["name"].lower(), pair["value"]) for pair in _PAIR.finditer(match["words"])]
