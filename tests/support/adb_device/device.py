@@ -77,7 +77,7 @@ class Device:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root.resolve()
         self.trusted = trusted
-        # Cleared, it neither reads nor writes: a phone that fell asleep, or left the network without a word.
+        # Cleared, the links made under it neither read nor write: a phone that left without a word.
         self.awake = asyncio.Event()
         self.awake.set()
         self.faults = Faults(self._cut)
@@ -122,10 +122,16 @@ class Device:
         for connection in list(self._connections):
             connection.abort()
 
+    def roam(self) -> None:
+        """Be there for new links; those that fell asleep stay open and silent."""
+        self.awake = asyncio.Event()
+        self.awake.set()
+
     async def stop(self) -> None:
         """Be away for good, and end what still runs."""
         self.unplug()
-        self.awake.set()
+        for connection in self._connections:
+            connection.awake.set()
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

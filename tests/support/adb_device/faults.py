@@ -17,10 +17,12 @@ class Faults:
     Args:
         cut: pulls the cable; told whether it stays out.
         free_bytes: how much may still be pushed; None for as much as anybody likes.
+        refuse: why no file can be written; empty where one can.
     """
 
     cut: Callable[[bool], None]
     free_bytes: int | None = None
+    refuse: str = ""
     _planned: dict[Moment, tuple[int, bool]] = field(default_factory=dict)
 
     def cut_after(self, moment: Moment, count: int, *, stay_out: bool = False) -> None:

@@ -117,6 +117,7 @@ class Files:
     async def _store(self, stream: Stream, path: str, mode: int, refused: str = "") -> None:
         """Write a file in place, as adbd does: where the link goes, what came so far stays."""
         place: Path | None = None
+        refused = refused or self._faults.refuse
         with contextlib.ExitStack() as stack:
             file: BinaryIO | None = None
             try:

@@ -92,6 +92,10 @@ class Phone:
         """Go on where it fell asleep."""
         self._call(self.device.awake.set)
 
+    def roam(self) -> None:
+        """Be there for new links, without noticing that the old ones are lost."""
+        self._call(self.device.roam)
+
     def processes(self) -> list[str]:
         """Command lines of what runs on it."""
         return list(self.device.processes().values())

@@ -125,6 +125,7 @@ class Connection:
 
     def __init__(self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.payload = 4096
+        self.awake = owner.awake
         self._owner = owner
         self._reader = reader
         self._writer = writer
@@ -143,7 +144,7 @@ class Connection:
                 if magic != command ^ 0xFFFFFFFF:
                     return
                 data = await self._reader.readexactly(size)
-                await self._owner.awake.wait()
+                await self.awake.wait()
                 await self._take(command, first, second, data)
         except (asyncio.IncompleteReadError, OSError):
             pass
@@ -168,7 +169,7 @@ class Connection:
         Raises:
             Closed: the link is gone.
         """
-        await self._owner.awake.wait()
+        await self.awake.wait()
         async with self._sending:
             try:
                 self._writer.write(

@@ -154,6 +154,12 @@ def parse_version(text: str) -> str:
     return f"{protocol[1]} ({release[1]})" if release else protocol[1]
 
 
+def reason(complaint: str) -> str:
+    """The line of what adb said that tells why: its error, else the last one."""
+    errors = [line for line in complaint.splitlines() if "error: " in line]
+    return last_line("\n".join(errors) or complaint)
+
+
 def last_line(text: str) -> str:
     """The last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
 from vitbench.transport.adb import choice, remote
-from vitbench.transport.adb.client import Adb, Answer, last_line
+from vitbench.transport.adb.client import Adb, Answer, last_line, reason
 from vitbench.transport.base import Completed
 
 ATTEMPTS = 4
 RECOVERY_S = 20.0
 FIRST_DELAY_S = 0.1
-LONGEST_DELAY_S = 2.0
+LONGEST_DELAY_S = 1.0
 CONNECT_S = 10.0
 ASK_S = 30.0
 PING_S = 5.0
@@ -96,7 +96,7 @@ class Link:
             ToolError: it did not end in time.
         """
         token = remote.new_token()
-        answer = self._exchange(argv, token, timeout_s)
+        answer = self._exchange(argv, token, timeout_s, PING_S)
         done = remote.read(token, answer.out, answer.err)
         if answer.timed_out:
             raise self._overdue(argv[0], token, timeout_s, answer, done)
@@ -230,16 +230,16 @@ class Link:
 
         return self.persist(query)
 
-    def _answers(self, timeout_s: float = PING_S) -> bool:
+    def _answers(self, timeout_s: float) -> bool:
         token = remote.new_token()
         answer = self._exchange(["true"], token, timeout_s, grace_s=0.0)
         return remote.read(token, answer.out, answer.err) is not None
 
     def _reap(self, token: str) -> None:
         """End what a command left running, as well as can be done."""
-        self._exchange(["sh", "-c", remote.reap(token)], remote.new_token(), PING_S)
+        self._exchange(["sh", "-c", remote.reap(token)], remote.new_token(), PING_S, PING_S)
 
-    def _exchange(self, argv: Sequence[str], token: str, timeout_s: float, grace_s: float = PING_S) -> Answer:
+    def _exchange(self, argv: Sequence[str], token: str, timeout_s: float, grace_s: float) -> Answer:
         return self.adb.converse(
             ["-s", self.serial, "shell", remote.carry(argv, token)], timeout_s, grace_s=grace_s
         )
@@ -248,7 +248,7 @@ class Link:
         self, program: str, token: str, timeout_s: float, answer: Answer, done: Completed | None
     ) -> VitbenchError:
         """The error for a command that was stopped: was it slow, or had the link gone in silence?"""
-        if done is None and not self._answers():
+        if done is None and not self._answers(PING_S):
             message = f"the link to phone {self.serial} was lost during `{program}`"
             return LinkLost(message, silent=True, token=token)
         if done is None:
@@ -262,7 +262,7 @@ class Link:
     def _lost(self, program: str, token: str, answer: Answer) -> LinkLost:
         complaint = answer.complaint
         began = bool(answer.out) or not _NOT_BEGUN.search(complaint)
-        said = f" (adb says: {last_line(complaint)})" if not began else ""
+        said = f" (adb says: {reason(complaint)})" if not began else ""
         return LinkLost(
             f"the link to phone {self.serial} was lost during `{program}`{said}", began=began, token=token
         )

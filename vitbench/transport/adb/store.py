@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vitbench.errors import TargetUnreachable, ToolError, UsageError, VitbenchError
-from vitbench.transport.adb.client import Answer, last_line
+from vitbench.transport.adb.client import Answer, reason
 from vitbench.transport.adb.link import Link, LinkLost, tail
 from vitbench.transport.adb.quoting import quote
 from vitbench.transport.adb.tree import FILES_PER_SCRIPT, Item, Tree, read_tree, sha256_file
@@ -130,7 +130,7 @@ class Store:
         answer = self._link.run("pull", remote, str(partial), timeout_s=limit_s)
         if answer.code or answer.timed_out:
             if "cannot create" in answer.complaint or "cannot write" in answer.complaint:
-                raise UsageError(f"cannot copy {remote} to {partial.parent}: {last_line(answer.complaint)}")
+                raise UsageError(f"cannot copy {remote} to {partial.parent}: {reason(answer.complaint)}")
             raise self._failed(answer, f"pulling {remote}")
 
     def _failed(self, answer: Answer, doing: str) -> VitbenchError:
@@ -138,11 +138,11 @@ class Store:
         serial, complaint = self._link.serial, answer.complaint
         if not answer.timed_out and (_FULL.search(complaint) or _REFUSED.search(complaint)):
             return ToolError(
-                f"phone {serial} failed at {doing}: {last_line(complaint)}",
+                f"phone {serial} failed at {doing}: {reason(complaint)}",
                 "see that /data/local/tmp can be written by `adb shell`",
                 tail=tail(complaint),
             )
-        said = f" (adb says: {last_line(complaint)})" if complaint else ""
+        said = f" (adb says: {reason(complaint)})" if complaint else ""
         return LinkLost(f"the link to phone {serial} was lost while {doing}{said}", silent=answer.timed_out)
 
     def _sum_of(self, remote: str) -> tuple[str, int]:

@@ -141,7 +141,7 @@ class AdbTransport(Transport):
                 self._link.call(["rm", "-rf", *scratch], CLOSE_S)
 
     def _refuse_unstarted(self, program: str, done: Completed) -> None:
-        """Tell a program that never ran from one that failed: by the words, for shells differ in their codes."""
+        """Tell a program that never ran from one that failed. By the words: shells differ in their codes."""
         if done.returncode <= 0:
             return
         starter = _STARTER.match(last_line(done.stderr))
