@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -357,10 +358,37 @@ def test_a_peak_that_is_cut_is_not_told() -> None:
     assert parse(text[: text.index("96.7539") + 2]).peak_memory_mb is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "count=1" + " a=1" * 100_000 + " x\n",
+        "count=" + "1" * 100_000 + " curr=5\n",
+        "count=5 curr="
+        + "1" * 1000
+        + "\ncount=5 curr="
+        + "1" * 1000
+        + "\nInference timings in us: Inference: 5\n",
+        "\x1b[" * 50_000,
+        " " * 100_000 + "=",
+        "count=2 (" + "(" * 100_000,
+        "inference timings in us: " + "a " * 50_000 + "\n",
+        "failed to apply " * 20_000,
+        "Replacing 1 out of " * 10_000,
+        "yielding " + "9" * 10_000,
+    ],
+)
+def test_no_text_keeps_the_reader_busy(text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(NoResult):
+        parse(text)
+    assert time.process_time() - start < 5
+
+
 def test_lines_without_what_steers_a_terminal() -> None:
     assert split("a\x1b[31m b\r\nc\0d\re\n\nf") == split("a b\ncd\ne\n\nf")
     assert split("a\nb").whole == ("a",)
     assert split("a\nb").rest == "b"
     assert split("a\n").all == ("a",)
+    assert split("1" * 3000 + "\n").whole[0].endswith("1 ...")
     assert together("out", "") == "out"
     assert together("out", "err") == "err\nout"

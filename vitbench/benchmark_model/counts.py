@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-LONGEST = 1000
-_NUMBER = r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|nan|inf)"
-_WORD = rf"\w+\s?=\s?{_NUMBER}(?:\s?\(all same\))?"
-_LINE = re.compile(rf"^(?P<before>.*?)(?P<words>(?<!\S){_WORD}(?:[\s,;]+{_WORD})*)\s*$", re.IGNORECASE)
-_PAIR = re.compile(rf"(?P<name>\w+)\s?=\s?(?P<value>{_NUMBER})", re.IGNORECASE)
+MOST_DIGITS = 9
+_PAIR = re.compile(r"(?P<name>\w+)=(?P<value>[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf))", re.IGNORECASE)
+_SPACE = re.compile(r"\s*=\s*")
+# Between the figures, or behind the one of equal samples.
+_FILLING = re.compile(r"\(all same\)|[,;]", re.IGNORECASE)
 # What may stand before it: nothing, or what a logger puts there (`INFO: `, `I tflite  : `, `file.h:80] `).
 _LOGGER = re.compile(r"(?:^|[:\]|>Z]|\b[VDIWEF])\s*$")
 # A profile has lines of the same shape, which count other things: `Timings (microseconds): count=..`.
@@ -38,14 +38,12 @@ class CountLine:
 
 def read_count_line(line: str) -> CountLine | None:
     """Read one line; None where it is no count line."""
-    # Most lines are none, and the pattern is slow on a long line that is nearly one.
-    match = _LINE.match(line) if "count" in line.lower() and len(line) <= LONGEST else None
-    if match is None or not _LOGGER.search(match["before"]) or _LABEL.search(match["before"]):
+    before, pairs = _pairs_at_end(line)
+    if not pairs or not _LOGGER.search(before) or _LABEL.search(before):
         return None
-    pairs = [(pair["name"].lower(), pair["value"]) for pair in _PAIR.finditer(match["words"])]
     told = dict(pairs)
     count = told.pop("count", "")
-    if not count.isdecimal() or len(told) + 1 != len(pairs):
+    if not count.isdecimal() or len(count) > MOST_DIGITS or len(told) + 1 != len(pairs):
         return None
     figures = {name: float(value) for name, value in told.items()}
     if int(count) == 0:
@@ -57,6 +55,16 @@ def read_count_line(line: str) -> CountLine | None:
         figures = _all_same(figures["curr"]) | figures
     names = ("first", "curr", "min", "max", "avg", "std", "p5", "median", "p95")
     return CountLine(int(count), **{f"{name}_us": figures.get(name) for name in names})
+
+
+def _pairs_at_end(line: str) -> tuple[str, list[tuple[str, str]]]:
+    """The `name=value` pairs that a line ends with, and what stands before them."""
+    words = _FILLING.sub(" ", _SPACE.sub("=", line)).split()
+    pairs: list[tuple[str, str]] = []
+    while words and (match := _PAIR.fullmatch(words[-1])):
+        pairs.append((match["name"].lower(), match["value"]))
+        words.pop()
+    return " ".join(words), pairs[::-1]
 
 
 def _all_same(value: float) -> dict[str, float]:

@@ -9,15 +9,15 @@ from typing import Literal
 
 _APPLIED = re.compile(
     r"explicitly applied (?P<name>.+?) delegate, and the model graph will be (?P<share>completely|partially)"
-    r"(?:.*?w/ (?P<kernels>\d+) delegate kernels?)?",
+    r"(?:.*?w/ (?P<kernels>\d{1,9}) delegate kernels?)?",
     re.IGNORECASE,
 )
 _NOT_USED = re.compile(
     r"though (?P<name>.+?) delegate is explicitly applied, the model graph will not be", re.IGNORECASE
 )
 _REPLACED = re.compile(
-    r"replacing (?P<taken>\d+) out of (?P<nodes>\d+) node\(s\) with delegate \((?P<name>\w+)\) node, "
-    r"yielding (?P<partitions>\d+) partitions?",
+    r"replacing (?P<taken>\d{1,9}) out of (?P<nodes>\d{1,9}) node\(s\) with delegate \((?P<name>\w+)\) node, "
+    r"yielding (?P<partitions>\d{1,9}) partitions?",
     re.IGNORECASE,
 )
 _CREATED = re.compile(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# No line of the tool is as long; what is would only keep the patterns busy.
+LONGEST = 2000
+CUT = " ..."
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _BREAK = re.compile(r"\r*\n|\r+")
 
@@ -23,11 +26,18 @@ class Lines:
 
 
 def split(text: str) -> Lines:
-    """Cut a text into lines without escape sequences, whatever ends them."""
-    *whole, rest = _BREAK.split(_ANSI.sub("", text).replace("\0", ""))
+    """Cut a text into lines without escape sequences, whatever ends them.
+
+    The end of a line that is far too long is lost, and shows as such.
+    """
+    *whole, rest = map(_shorten, _BREAK.split(_ANSI.sub("", text).replace("\0", "")))
     return Lines(tuple(line.rstrip() for line in whole), rest)
 
 
 def together(stdout: str, stderr: str) -> str:
     """Both streams of a program as one text; the end of stdout, which holds the figures, stays as it was."""
     return f"{stderr}\n{stdout}" if stderr.strip() else stdout
+
+
+def _shorten(line: str) -> str:
+    return line if len(line) <= LONGEST else line[:LONGEST] + CUT

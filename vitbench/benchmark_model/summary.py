@@ -16,7 +16,7 @@ _INFERENCE = ("inference (avg)", "inference", "no stats")
 _WARMUP = ("warmup (avg)", "warmup")
 
 _BLOCK = re.compile(
-    rf"\b(?P<name>warmup|inference) \(avg\):\s*(?P<ms>{_NUMBER}) ms \((?P<count>\d+) runs\)", re.I
+    rf"\b(?P<name>warmup|inference) \(avg\):\s*(?P<ms>{_NUMBER}) ms \((?P<count>\d{{1,9}}) runs\)", re.I
 )
 _SESSION = re.compile(rf"\binitialized session in (?P<ms>{_NUMBER}) ?ms\b", re.IGNORECASE)
 _BLOCK_INIT = re.compile(rf"\bmodel initialization:\s*(?P<ms>{_NUMBER}) ms\b", re.IGNORECASE)
