@@ -225,9 +225,10 @@ def _runtimes() -> Dict[str, str]:
     from importlib import metadata
 
     found = {"sim": AGENT_VERSION}
-    for name in ("ai-edge-litert", "onnxruntime", "numpy"):
+    packages = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "numpy": "numpy"}
+    for name, package in packages.items():
         try:
-            found[name] = metadata.version(name)
+            found[name] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return found

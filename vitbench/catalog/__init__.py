@@ -4,12 +4,14 @@ from vitbench.catalog.files import load_families, load_targets
 from vitbench.catalog.lookup import find_variant, model_names, parts_of, resolve_model, resolve_target
 from vitbench.catalog.names import base_name, format_resolution, parse_resolution
 from vitbench.catalog.nearest import unknown
+from vitbench.catalog.phones import PhoneOptions
 from vitbench.catalog.references import reference_counts, reference_of
 from vitbench.catalog.specs import FamilySpec, ModelSpec, SimScript, TargetSpec, VariantSpec, Workload
 
 __all__ = [
     "FamilySpec",
     "ModelSpec",
+    "PhoneOptions",
     "SimScript",
     "TargetSpec",
     "VariantSpec",

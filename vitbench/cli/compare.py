@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import Json, NoCache, Resolution, Results, Weights, split
+from vitbench.cli.options import (
+    BenchmarkBinary,
+    Cores,
+    Json,
+    NoCache,
+    Resolution,
+    Results,
+    Serial,
+    Weights,
+    split,
+)
 from vitbench.cli.run import Precision
 
 
@@ -50,6 +60,9 @@ def compare(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order in pairs.")] = 0,
     weights: Weights = None,
+    serial: Serial = None,
+    benchmark_binary: BenchmarkBinary = None,
+    cluster: Cores = None,
     results: Results = "results",
     report: Annotated[
         Path | None,
@@ -91,6 +104,7 @@ def compare(
       vitbench compare fastvit-sa12@train fastvit-sa12 --pairs 20
     """
     from vitbench import pipeline
+    from vitbench.catalog import PhoneOptions
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import check_plots, show_comparisons
     from vitbench.study.request import Asked, parse_study
@@ -123,6 +137,7 @@ def compare(
             no_cache=no_cache,
             allow_mismatch=allow_protocol_mismatch,
             profile=profile,
+            phone=PhoneOptions(serial, benchmark_binary, cluster),
         ),
     )
     with TerminalProgress() as progress:

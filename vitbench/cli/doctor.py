@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import Json
+from vitbench.cli.options import BenchmarkBinary, Cores, Json, Serial
 
 
 def doctor(
@@ -17,6 +17,9 @@ def doctor(
     noise_check: Annotated[
         bool, typer.Option("--noise-check/--no-noise-check", help="Measure the noise as well, about 10 s.")
     ] = True,
+    serial: Serial = None,
+    benchmark_binary: BenchmarkBinary = None,
+    cluster: Cores = None,
     as_json: Json = False,
     results: Annotated[
         str, typer.Option("--results", help="Where the records go: a directory, or an fsspec URL.")
@@ -43,8 +46,9 @@ def doctor(
     from vitbench.report import Screen
     from vitbench.report.output import emit
 
+    (spec,) = catalog.PhoneOptions(serial, benchmark_binary, cluster).apply([catalog.resolve_target(target)])
     found = examine.examine(
-        catalog.resolve_target(target),
+        spec,
         results=results,
         noise=noise_check,
         threads=threads,

@@ -39,6 +39,18 @@ Weights = Annotated[
 Results = Annotated[
     str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
 ]
+Serial = Annotated[
+    str | None,
+    typer.Option("--serial", help="Which phone: its serial number, or host:port (default: the only one)."),
+]
+BenchmarkBinary = Annotated[
+    Path | None,
+    typer.Option("--benchmark-binary", help="TFLite's benchmark_model for the phone, on this machine."),
+]
+Cores = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Cores of the phone: little, big or prime (default: the target's)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Export anew even if the artifact is cached.")]
 

@@ -9,12 +9,15 @@ import typer
 
 from vitbench.cli.options import (
     Attention,
+    BenchmarkBinary,
+    Cores,
     Json,
     Model,
     NoCache,
     Part,
     Resolution,
     Results,
+    Serial,
     Target,
     Upsample,
     Weights,
@@ -68,6 +71,9 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     weights: Weights = None,
+    serial: Serial = None,
+    benchmark_binary: BenchmarkBinary = None,
+    cluster: Cores = None,
     results: Results = "results",
     as_json: Json = False,
     no_cache: NoCache = False,
@@ -88,6 +94,7 @@ def run(
       vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
     """
     from vitbench import pipeline
+    from vitbench.catalog import PhoneOptions
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import render_records
     from vitbench.report.output import emit
@@ -111,6 +118,7 @@ def run(
         seed=seed,
         weights=weights,
         no_cache=no_cache,
+        phone=PhoneOptions(serial, benchmark_binary, cluster),
     )
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)

@@ -76,7 +76,8 @@ def examine(
         on_stage(f"watching {target.name} for {WATCH_S:g} s")
         machine = _read(opener, target, threads or target.threads, _places(results))
         measured = None
-        if noise and machine.runtime_version is not None:
+        # The network of the noise check is an ONNX graph.
+        if noise and machine.runtime_version is not None and engine.artifact_format in (None, "onnx"):
             on_stage("measuring its noise for about 10 s")
             measured = check_noise(opener.session)
     findings = tuple(knob.judge(machine) for knob in KNOBS)
@@ -114,6 +115,7 @@ class _Opener:
             model, inputs = self._network[0], [self._network[1]]
         options = self.engine.load_options(threads=self._threads, block=block)
         with runtime.open_session(self.link, self.engine, model, options, inputs) as session:
+            assert isinstance(session, runtime.AgentSession)
             yield session
 
 

@@ -204,7 +204,7 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
     plan, series, screen = setting.plan, _Series(), _Screen(setting, "warm-up")
     series.add(session.warm(1))
     if setting.index == 0:
-        _refuse_what_takes_too_long(plan, series.elapsed_s, session.loaded.load_ns / NS_PER_S)
+        refuse_what_takes_too_long(plan, series.elapsed_s, session.loaded.load_ns / NS_PER_S)
     while True:
         iteration_ns = series.median_ns()
         pace = warmup_pace(plan, iteration_ns)
@@ -217,7 +217,12 @@ def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
         series.add(session.warm(fitting_iterations(pace, wanted, series.elapsed_s, iteration_ns / NS_PER_S)))
 
 
-def _refuse_what_takes_too_long(plan: Plan, iteration_s: float, load_s: float) -> None:
+def refuse_what_takes_too_long(plan: Plan, iteration_s: float, load_s: float) -> None:
+    """Compare what a cell would take with the limit of its plan.
+
+    Raises:
+        OverLimit: it is more.
+    """
     needed_s = expected_s(plan, iteration_s, load_s)
     if plan.cell_limit_s is not None and needed_s > plan.cell_limit_s:
         raise OverLimit(iteration_s, needed_s, plan.cell_limit_s)

@@ -23,7 +23,8 @@ def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0)
     never pooled. From five blocks on the interval of the latency is t over the logarithms of the block
     medians; under five it is the hull of the blocks' own intervals, `within_process_only`, and None unless
     every block has one. `latency_paper_ms` is the median of the sums of an iteration's parts; tails are None
-    unless every block has enough effective iterations.
+    unless every block has enough effective iterations. Where a tool told statistics of compute alone, that is
+    `compute_ms`, the interval is of it, and there is no latency.
 
     Args:
         blocks: valid and invalid ones; beside a valid one the invalid are only counted, as replaced.
@@ -45,17 +46,20 @@ def blocks_that_count(blocks: Sequence[Block]) -> list[Block]:
 
 def _estimate(blocks: Sequence[Block], throughput: bool, batch: int, replaced: int) -> Estimate:
     medians = [block.median_ms for block in blocks]
+    told = any(block.told is not None for block in blocks)
     latency = statistics.median(medians)
     low, high = _interval(blocks, medians)
     paper = _over_blocks(blocks, _paper_ms)
-    outliers = [tukey_outliers(block.samples.total_ns) for block in blocks]
+    outliers = [tukey_outliers(block.samples.total_ns) for block in blocks if block.told is None]
     rate, rate_low, rate_high = _throughput(blocks, batch) if throughput else (None, None, None)
     return Estimate(
-        latency_ms=latency,
+        latency_ms=None if told else latency,
         ci_low_ms=low,
         ci_high_ms=high,
         h2d_ms=_over_blocks(blocks, lambda block: _median_ms(block.samples.h2d_ns)),
-        compute_ms=_over_blocks(blocks, lambda block: _median_ms(block.samples.compute_ns)),
+        compute_ms=latency
+        if told
+        else _over_blocks(blocks, lambda block: _median_ms(block.samples.compute_ns)),
         d2h_ms=_over_blocks(blocks, lambda block: _median_ms(block.samples.d2h_ns)),
         residual_ms=None if paper is None else latency - paper,
         latency_paper_ms=paper,
@@ -72,12 +76,17 @@ def _estimate(blocks: Sequence[Block], throughput: bool, batch: int, replaced: i
         ),
         outliers_mild=sum(count.mild for count in outliers),
         outliers_severe=sum(count.severe for count in outliers),
-        iterations=sum(len(block.samples.total_ns) for block in blocks),
+        iterations=sum(iterations(block) for block in blocks),
         blocks=len(blocks),
-        blocks_steady=sum(block.steady for block in blocks),
+        blocks_steady=sum(bool(block.steady) for block in blocks),
         blocks_replaced=replaced,
         within_process_only=len(blocks) < MIN_BLOCKS,
     )
+
+
+def iterations(block: Block) -> int:
+    """Timed iterations of a block."""
+    return len(block.samples.total_ns) if block.told is None else block.told.count
 
 
 def _interval(blocks: Sequence[Block], medians: Sequence[float]) -> tuple[float | None, float | None]:
@@ -113,6 +122,8 @@ def _median_ms(values_ns: Sequence[int]) -> float | None:
 
 
 def _tail_ms(block: Block, percentile: float) -> float | None:
+    if block.told is not None:
+        return None
     value_ns = tail(block.samples.total_ns, percentile)
     return None if value_ns is None else value_ns / NS_PER_MS
 

@@ -23,6 +23,7 @@ from vitbench.stats.quantiles import t_quantile
 OnPair = Callable[[Pair, tuple[Block, Block]], None]
 # The exact signed-rank interval of 95 % needs six pairs.
 MIN_PAIRS = 6
+NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class _Pairs:
         return invalid
 
     def _datum(self, block: Block) -> float:
-        return block.median_ms if self.value_is == "latency" else float(np.median(block.samples.compute_ns))
+        whole = self.value_is == "latency" or block.told is not None
+        return block.median_ms if whole else float(np.median(block.samples.compute_ns)) / NS_PER_MS
 
     def result(self) -> PairsResult:
         """What was taken so far."""
@@ -170,11 +172,12 @@ def conclude_pairs(result: PairsResult, plan: Plan) -> tuple[Status, tuple[str, 
     if 0 < len(counted) < MIN_PAIRS:
         against.append(f"{len(counted)} pairs have no 95 % interval, {MIN_PAIRS} would")
     used = [result.blocks[side][pair.blocks[side]] for pair in counted for side in (0, 1)]
-    steady = sum(block.steady for block in used)
+    seen = [block for block in used if block.steady is not None]
+    steady = sum(bool(block.steady) for block in seen)
     unsteady = (
         []
-        if 5 * steady >= 4 * len(used)
-        else [f"only {steady} of {len(used)} blocks warmed up to a steady state"]
+        if 5 * steady >= 4 * len(seen)
+        else [f"only {steady} of {len(seen)} blocks warmed up to a steady state"]
     )
     status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
     return status, (*against, *unsteady, *_disturbed(result.pairs), *result.notes)

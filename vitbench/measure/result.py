@@ -83,6 +83,7 @@ def _incomplete(used: Sequence[Block], plan: Plan) -> list[str]:
 
 def _too_wide(used: Sequence[Block], plan: Plan) -> tuple[list[str], bool]:
     """Whether too few blocks reached the width asked for, in words, and whether those iterations are slow."""
+    used = [block for block in used if block.told is None]
     wide = [block for block in used if block.ci_half_width is None or block.ci_half_width > plan.ci_width]
     if _most(len(used) - len(wide), len(used)):
         return [], False
@@ -93,10 +94,11 @@ def _too_wide(used: Sequence[Block], plan: Plan) -> tuple[list[str], bool]:
 
 
 def _unsteady(used: Sequence[Block]) -> list[str]:
-    steady = sum(block.steady for block in used)
-    if _most(steady, len(used)):
+    seen = [block for block in used if block.steady is not None]
+    steady = sum(bool(block.steady) for block in seen)
+    if _most(steady, len(seen)):
         return []
-    return [f"only {steady} of {len(used)} blocks warmed up to a steady state"]
+    return [f"only {steady} of {len(seen)} blocks warmed up to a steady state"]
 
 
 def _most(part: int, whole: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Readings = Mapping[str, float | str | bool]
 
@@ -50,7 +50,60 @@ class Session(Protocol):
         ...
 
 
+class Statistics(Protocol):
+    """What a tool tells of a series of iterations, in nanoseconds; None where it does not."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def min_ns(self) -> int | None: ...
+    @property
+    def max_ns(self) -> int | None: ...
+    @property
+    def avg_ns(self) -> int | None: ...
+    @property
+    def std_ns(self) -> int | None: ...
+    @property
+    def p5_ns(self) -> int | None: ...
+    @property
+    def median_ns(self) -> int | None: ...
+    @property
+    def p95_ns(self) -> int | None: ...
+
+
+class Series(Protocol):
+    """What a tool tells of one run of it."""
+
+    @property
+    def run(self) -> Statistics: ...
+    @property
+    def warmup(self) -> Statistics | None: ...
+    @property
+    def load_ns(self) -> int | None: ...
+    @property
+    def first_inference_ns(self) -> int | None: ...
+    @property
+    def peak_memory_mb(self) -> float | None: ...
+
+
+@runtime_checkable
+class ToolSession(Protocol):
+    """A device whose tool runs a whole series in a process of its own, and tells statistics of it."""
+
+    def expected_ns(self) -> int:
+        """What one iteration takes, from a short run before anything is timed."""
+        ...
+
+    def series(self, warmup: int, timed: int, limit_s: float) -> Series:
+        """Run exactly so many iterations, which nothing interrupts before the limit."""
+        ...
+
+    def probe(self) -> Readings:
+        """Read the witnesses, as `Session.probe`."""
+        ...
+
+
 class OpenSession(Protocol):
     """Start a fresh process for the block of the given number, its model loaded."""
 
-    def __call__(self, index: int, /) -> AbstractContextManager[Session]: ...
+    def __call__(self, index: int, /) -> AbstractContextManager[Session | ToolSession]: ...

@@ -10,7 +10,8 @@ from typing import Literal
 
 from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
 from vitbench.measure.block import CellProgress, Refresh, Setting, run_block
-from vitbench.measure.session import OpenSession, Readings, Session
+from vitbench.measure.session import OpenSession, Readings, Session, ToolSession
+from vitbench.measure.tool_block import run_tool_block
 from vitbench.measure.witness import highest_clock_mhz, temperature_c
 from vitbench.records.schema import Block, Plan
 
@@ -92,7 +93,7 @@ class Taker:
             self.finished_ms.append(block.median_ms)
         self._show(block.index, "done")
 
-    def _connect(self, stack: ExitStack, open_session: OpenSession, index: int) -> Session:
+    def _connect(self, stack: ExitStack, open_session: OpenSession, index: int) -> Session | ToolSession:
         """Open a session, trying again with growing pauses while the link is down."""
         for pause_s in (*BACKOFF_S, None):
             begin = time.perf_counter()
@@ -106,16 +107,21 @@ class Taker:
             self._wait(pause_s)
         raise AssertionError("unreachable")
 
-    def _measure(self, session: Session, index: int) -> Block:
+    def _measure(self, session: Session | ToolSession, index: int) -> Block:
         before = self._cool(session, index)
         setting = Setting(
             self.plan, index, self.threads, self.clock_max_mhz, self.refresh, tuple(self.finished_ms)
         )
         self._show(index, "warm-up")
+        if isinstance(session, ToolSession):
+            return run_tool_block(session, before, setting)
         return run_block(session, before, setting)
 
-    def _cool(self, session: Session, index: int) -> Readings:
-        """Wait until the device is no warmer than at the first block, by 3 C; give up after two minutes."""
+    def _cool(self, session: Session | ToolSession, index: int) -> Readings:
+        """Wait until the device is no warmer than at the first block, by 3 C; give up after two minutes.
+
+        A device that says itself that it is hot is waited for as well, before the first block too.
+        """
         readings = session.probe()
         if self.first_temp_c is None:
             self.first_temp_c = temperature_c(readings)
@@ -127,12 +133,19 @@ class Taker:
             readings = session.probe()
         if self._is_warm(readings):
             self.notes.append(
-                f"block {index} started at {temperature_c(readings):.0f} C, "
-                f"the first at {self.first_temp_c:.0f} C: it did not cool down in {COOLING_LIMIT_S:.0f} s"
+                f"block {index} started {self._heat(readings)}: "
+                f"it did not cool down in {COOLING_LIMIT_S:.0f} s"
             )
         return readings
 
+    def _heat(self, readings: Readings) -> str:
+        if reason := readings.get("hot"):
+            return f"while {reason}"
+        return f"at {temperature_c(readings):.0f} C, the first at {self.first_temp_c:.0f} C"
+
     def _is_warm(self, readings: Readings) -> bool:
+        if readings.get("hot"):
+            return True
         temp_c = temperature_c(readings)
         return temp_c is not None and self.first_temp_c is not None and temp_c > self.first_temp_c + WARMER_C
 

@@ -15,6 +15,11 @@ CLOCK_SHARE = 0.9
 CPU_TOLERANCE = 0.25
 # CPU times advance in ticks of 10 ms: over less than this they say nothing.
 MIN_INTERVAL_S = 0.2
+# Readings that only a phone gives.
+PHONE = (
+    *("thermal_status", "skin_c", "battery_c", "battery_percent", "plugged", "screen_on"),
+    *("battery_saver", "fixed_performance"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,10 @@ class Judgement:
 def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Judgement:
     """Turn the readings round a block into its probes and a verdict.
 
-    Invalid when the device throttled, when its clock after the block is under 90 % of the highest seen in
-    this session, when other processes used more CPUs than this block's threads left idle, by a quarter of a
-    CPU, or when a hypervisor withheld more than a quarter of one. A reading that is missing is listed as
-    unknown and decides nothing.
+    Invalid when the device throttled, when a phone's thermal status rose, when its clock after the block is
+    under 90 % of the highest seen in this session, when other processes used more CPUs than this block's
+    threads left idle, by a quarter of a CPU, or when a hypervisor withheld more than a quarter of one. A
+    reading that is missing is listed as unknown and decides nothing.
 
     Args:
         before: readings before the warm-up.
@@ -49,7 +54,7 @@ def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: flo
     first = _probe(before, {"throttled": _flag(before, "throttled")}, never_known)
     last = _probe(after, during, never_known)
     highest = highest_clock_mhz(clock_max_mhz, first.clock_mhz, last.clock_mhz)
-    return Judgement(first, last, _verdict(last, threads, _number(after, "cpu_count"), highest))
+    return Judgement(first, last, _verdict(first, last, threads, _number(after, "cpu_count"), highest))
 
 
 def highest_clock_mhz(*clocks_mhz: float | None) -> float | None:
@@ -62,9 +67,13 @@ def temperature_c(readings: Readings) -> float | None:
     return _number(readings, "temp_c")
 
 
-def _verdict(after: Probe, threads: int, cpus: float | None, clock_max_mhz: float | None) -> str | None:
+def _verdict(
+    before: Probe, after: Probe, threads: int, cpus: float | None, clock_max_mhz: float | None
+) -> str | None:
     if after.throttled:
         return "the device throttled"
+    if rise := _thermal_rise(before, after):
+        return rise
     clock = after.clock_mhz
     if clock is not None and clock_max_mhz is not None and clock < CLOCK_SHARE * clock_max_mhz:
         return f"the clock fell to {clock:.0f} MHz, {clock / clock_max_mhz:.0%} of {clock_max_mhz:.0f} MHz"
@@ -75,6 +84,15 @@ def _verdict(after: Probe, threads: int, cpus: float | None, clock_max_mhz: floa
     if after.stolen_cpu is not None and after.stolen_cpu > CPU_TOLERANCE:
         return f"the hypervisor withheld {after.stolen_cpu:.2f} CPUs"
     return None
+
+
+def _thermal_rise(before: Probe, after: Probe) -> str | None:
+    """Whether a phone's thermal status (0 to 6) is higher after the block."""
+    levels = [(probe.phone or {}).get("thermal_status") for probe in (before, after)]
+    first, last = (float(level) if isinstance(level, (int, float)) else None for level in levels)
+    if first is None or last is None or last <= first:
+        return None
+    return f"the thermal status of the phone rose from {first:.0f} to {last:.0f}"
 
 
 def _probe(
@@ -89,8 +107,9 @@ def _probe(
         "governor": None if governor is None else str(governor),
         "memory_free_mb": _number(readings, "memory_free_mb"),
     }
+    phone = {name: readings[name] for name in PHONE if name in readings}
     missing = tuple(name for name, value in own.items() if value is None)
-    return Probe.model_validate({**own, **during, "unknown": missing + never_known})
+    return Probe.model_validate({**own, **during, "phone": phone or None, "unknown": missing + never_known})
 
 
 def _throttled(before: Readings, after: Readings) -> bool | None:

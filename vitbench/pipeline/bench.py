@@ -16,7 +16,7 @@ from vitbench.export import ArtifactCache
 from vitbench.pipeline.device import Device, build_artifact, refuse_too_many_threads
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Timings
-from vitbench.records.schema import Block, Parity, Plan
+from vitbench.records.schema import Block, Parity, Plan, Samples, Told
 from vitbench.request import Cell
 from vitbench.study.rows import StudyRequest
 
@@ -39,8 +39,8 @@ class Spent:
 
     def add(self, blocks: Sequence[Block], *, loading_s: float, waiting_s: float) -> None:
         """Count blocks in, and what was spent between them."""
-        self.warmup_s += sum(sum(block.warmup.total_ns) for block in blocks) / NS_PER_S
-        self.timed_s += sum(sum(block.samples.total_ns) for block in blocks) / NS_PER_S
+        self.warmup_s += sum(_spent_s(block.warmup, block.told_warmup) for block in blocks)
+        self.timed_s += sum(_spent_s(block.samples, block.told) for block in blocks)
         self.loading_s += loading_s
         self.waiting_s += waiting_s
 
@@ -54,6 +54,13 @@ class Spent:
             timed_s=self.timed_s,
             waiting_s=self.waiting_s,
         )
+
+
+def _spent_s(samples: Samples, told: Told | None) -> float:
+    """Time that iterations took."""
+    if told is None:
+        return sum(samples.total_ns) / NS_PER_S
+    return told.count * (told.avg_ns or told.median_ns or 0) / NS_PER_S
 
 
 @dataclass
@@ -88,7 +95,8 @@ class Bench:
         name = cell.target.name
         if name not in self._links:
             self._links[name] = self._stack.enter_context(transport.open(cell.target))
-            refuse_too_many_threads(self._links[name], cell.target, self.request.threads)
+            engine = runtime.for_target(cell.target)
+            refuse_too_many_threads(self._links[name], engine, self.request.threads)
         return self._links[name]
 
     def device(self, cell: Cell, plan: Plan, formulation: Mapping[str, str] | None = None) -> Device:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import __version__, runtime
-from vitbench.catalog import TargetSpec, Workload
-from vitbench.errors import UsageError
+from vitbench.catalog import Workload
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.pipeline.progress import Progress
 from vitbench.records import environment
@@ -22,7 +21,8 @@ from vitbench.request import Cell, Request
 from vitbench.text import count_words
 
 if TYPE_CHECKING:
-    from vitbench.runtime import AgentSession, Runtime, TensorFile
+    from vitbench.export.parity import OutputsSession
+    from vitbench.runtime import AgentSession, PhoneSession, Runtime, TensorFile
     from vitbench.transport import Transport
 
 CHECKING = "checking that the artifact computes what PyTorch computes"
@@ -46,11 +46,12 @@ def build_artifact(
     Raises:
         UsageError: the workload cannot be built as asked, or the cache cannot be used.
     """
+    made_for, version = engine.artifact_made_for()
     artifact = get_artifact(
         workload,
         cache,
-        target_runtime=engine.name,
-        runtime_version=engine.version(),
+        target_runtime=made_for,
+        runtime_version=version,
         format_name=engine.artifact_format or "onnx",
         weights_file=weights_file,
         formulation=formulation,
@@ -79,8 +80,8 @@ class Device:
     clocks_mhz: dict[str, float]
 
     @contextmanager
-    def session(self, block: int) -> Iterator[AgentSession]:
-        """A fresh agent with the artifact loaded."""
+    def session(self, block: int) -> Iterator[AgentSession | PhoneSession]:
+        """A fresh process with the artifact loaded."""
         with runtime.open_session(
             self.link,
             self.engine,
@@ -101,13 +102,17 @@ class Device:
         return parity.timed_inputs(self.artifact, self.scratch) if self.artifact else []
 
 
-def check_parity(device: Device, session: AgentSession, known: dict[str, Parity]) -> Parity | None:
+def check_parity(device: Device, session: OutputsSession, known: dict[str, Parity]) -> Parity | None:
     """Whether the artifact computes what its reference does; None without one. `known` is by digest."""
     if device.artifact is None:
         return None
     digest = device.artifact.digest
     if digest not in known:
-        known[digest] = parity.check(device.artifact, session)
+        found = parity.check(device.artifact, session)
+        elsewhere = device.engine.checked_by
+        known[digest] = (
+            found.model_copy(update={"reason": elsewhere}) if elsewhere and found.passed else found
+        )
     return known[digest]
 
 
@@ -121,7 +126,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
     progress.stage(cell.label, CHECKING)
-    refuse_too_many_threads(device.link, cell.target, request.threads)
+    refuse_too_many_threads(device.link, device.engine, request.threads)
     with device.session(0) as session:
         loaded = session.loaded
         checked = check_parity(device, session, {} if known is None else known)
@@ -134,7 +139,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
         id=new_id(created, model.name, model.resolution, cell.target.name),
         created_utc=created.isoformat(timespec="seconds"),
         vitbench_version=__version__,
-        simulated=cell.target.simulated,
+        simulated=cell.target.simulated or loaded.simulated,
         workload=WorkloadPart(
             model=model.name,
             family=model.family,
@@ -159,7 +164,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
             batch=workload.batch,
             precision=workload.precision,
             threads=request.threads or cell.target.threads,
-            affinity=options.get("affinity"),
+            affinity=loaded.affinity or options.get("affinity"),
             builds=1,
             **device.engine.protocol_facts(options),
         ),
@@ -171,21 +176,14 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     )
 
 
-def refuse_too_many_threads(link: Transport, target: TargetSpec, threads: int | None) -> None:
-    """Threads beyond the CPUs only wait for each other, and many of them bring a machine to a halt.
+def refuse_too_many_threads(link: Transport, engine: Runtime, threads: int | None) -> None:
+    """Refuse threads that were asked for beyond the CPUs of the device.
 
     Raises:
         UsageError: more were asked for than the target has CPUs to give.
     """
-    if threads is None or target.simulated:
-        return
-    with runtime.open_agent(link) as agent:
-        cpus = agent.describe().get("allowed_cpus")
-    if cpus is not None and threads > len(cpus):
-        raise UsageError(
-            f"{threads} threads on {target.name}, which has {len(cpus)} CPUs to give",
-            f"choose --threads {len(cpus)} or fewer",
-        )
+    if threads is not None and not link.target.simulated:
+        engine.refuse_too_many_threads(link, threads)
 
 
 def _count(workload: Workload) -> Counts:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from vitbench import runtime
-from vitbench.errors import VitbenchError
+from vitbench.errors import UsageError, VitbenchError
 from vitbench.pipeline.device import Device
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Comparison
@@ -55,6 +55,8 @@ def profile(device: Device) -> Profile:
     options = device.engine.profile_options(device.options(0), device.link.scratch())
     model_file = device.artifact.model_file if device.artifact else None
     with runtime.open_session(device.link, device.engine, model_file, options, device.inputs()) as session:
+        if not isinstance(session, AgentSession):
+            raise UsageError(f"the {device.engine.name} runtime cannot tell the time of each layer")
         engine = f"{device.engine.name} {session.loaded.runtime_version}"
         iterations = _warm(session)
         layers = session.profile(iterations)

@@ -166,7 +166,8 @@ class Probe(Part):
 
     `foreign_cpu` is how many CPUs other processes kept busy during the block, `stolen_cpu` how many a
     hypervisor kept from this machine: known only after it, as is `throttled` where the machine counts
-    throttling events. Memory in units of 2**20 bytes.
+    throttling events. Memory in units of 2**20 bytes. `phone` is what only a phone tells: its thermal status,
+    temperatures, battery and screen.
     """
 
     load1: float | None = None
@@ -177,6 +178,7 @@ class Probe(Part):
     foreign_cpu: float | None = None
     stolen_cpu: float | None = None
     memory_free_mb: float | None = None
+    phone: dict[str, float | str | bool] | None = None
     unknown: tuple[str, ...] = ()
 
 
@@ -187,6 +189,22 @@ class Samples(Part):
     h2d_ns: tuple[int, ...] = ()
     compute_ns: tuple[int, ...] = ()
     d2h_ns: tuple[int, ...] = ()
+
+
+class Told(Part):
+    """Statistics of iterations whose single times the device's tool keeps to itself; in nanoseconds.
+
+    Each is None where the tool does not tell it.
+    """
+
+    count: int
+    min_ns: int | None
+    max_ns: int | None
+    avg_ns: int | None
+    std_ns: int | None
+    p5_ns: int | None
+    median_ns: int | None
+    p95_ns: int | None
 
 
 class Pause(Part):
@@ -203,12 +221,16 @@ class Block(Part):
     `duration_s` is on the device's clock, without loading. `ci_half_width` is that of the 95 % interval of
     `median_ms`, as a fraction of it, over batches of `batch_iterations`; None under two batches. `invalid`
     names the external witness against the block, and its samples are then in no estimate.
+
+    Where a tool of the device times whole series and tells only statistics, the samples are empty: `told` and
+    `told_warmup` have those, `median_ms` is of the compute part alone, the average where the tool tells no
+    median, and `steady` is None, because nobody saw the warm-up.
     """
 
     index: int
     started_utc: str
     duration_s: float
-    steady: bool
+    steady: bool | None
     warmup: Samples
     samples: Samples
     batch_iterations: int
@@ -218,6 +240,8 @@ class Block(Part):
     first_inference_ms: float
     peak_memory_mb: float | None
     pauses: tuple[Pause, ...] = ()
+    told: Told | None = None
+    told_warmup: Told | None = None
     before: Probe
     after: Probe
     invalid: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime
+from vitbench.runtime.phone import PhoneSession
 from vitbench.runtime.session import (
     AgentSession,
     LayerTime,
@@ -25,6 +26,7 @@ __all__ = [
     "AgentSession",
     "LayerTime",
     "LoadInfo",
+    "PhoneSession",
     "ProcessTime",
     "ProtocolFacts",
     "Readings",
@@ -40,6 +42,7 @@ __all__ = [
 
 GROUP = "vitbench.runtimes"
 BUILTIN = {
+    "benchmark_model": "vitbench.runtime.benchmark_model:BenchmarkModel",
     "litert": "vitbench.runtime.litert:LiteRt",
     "onnxruntime": "vitbench.runtime.onnxruntime:OnnxRuntime",
     "sim": "vitbench.runtime.sim:SimRuntime",
@@ -76,8 +79,8 @@ def open_session(
     model: Path | None,
     options: Mapping[str, Any],
     inputs: Sequence[TensorFile] = (),
-) -> AgentSession:
-    """Start a fresh agent process and load a model in it; a context manager.
+) -> AgentSession | PhoneSession:
+    """Start a fresh process on the device with a model loaded; a context manager.
 
     Args:
         model: the artifact's model file on this machine; None for a runtime that runs no network.
@@ -89,11 +92,4 @@ def open_session(
         ToolError: the runtime cannot load the model, or died of it.
         TargetUnreachable: the link was lost.
     """
-    label = f"{runtime.name} agent on `{transport.target.name}`"
-    session = AgentSession(transport, transport.start_agent(label))
-    try:
-        session.load(runtime.name, model, options, inputs)
-    except BaseException:
-        session.kill()
-        raise
-    return session
+    return runtime.open_session(transport, model, options, inputs)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.records.schema import Transfers
+from vitbench.runtime.session import AgentSession
+from vitbench.runtime.tensors import TensorFile
+from vitbench.transport.base import Transport
+
+if TYPE_CHECKING:
+    from vitbench.runtime.phone import PhoneSession
 
 
 class ProtocolFacts(TypedDict):
@@ -28,10 +35,12 @@ class Runtime(ABC):
     Attributes:
         name: what targets and the agent call it.
         artifact_format: format of the artifact it runs ("onnx"); None where it runs no network.
+        checked_by: who checks what an artifact computes, for the record; None where the device itself does.
     """
 
     name: ClassVar[str]
     artifact_format: ClassVar[str | None]
+    checked_by: ClassVar[str | None] = None
 
     def __init__(self, target: TargetSpec) -> None:
         self.target = target
@@ -64,6 +73,47 @@ class Runtime(ABC):
         Raises:
             UsageError: the target has an option the runtime does not know, or of the wrong type.
         """
+
+    def artifact_made_for(self) -> tuple[str, str]:
+        """Name and version of the runtime that its artifacts are made for: its own, where it runs on its own.
+
+        Raises:
+            UsageError: it is not installed.
+        """
+        return self.name, self.version()
+
+    def open_session(
+        self,
+        transport: Transport,
+        model: Path | None,
+        options: Mapping[str, Any],
+        inputs: Sequence[TensorFile] = (),
+    ) -> AgentSession | PhoneSession:
+        """Start a fresh agent process and load a model in it; see `vitbench.runtime.open_session`."""
+        session = AgentSession(
+            transport, transport.start_agent(f"{self.name} agent on `{transport.target.name}`")
+        )
+        try:
+            session.load(self.name, model, options, inputs)
+        except BaseException:
+            session.kill()
+            raise
+        return session
+
+    def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
+        """Refuse threads beyond the device's CPUs: they wait for each other, and many bring it to a halt.
+
+        Raises:
+            UsageError: more were asked for than the target has CPUs to give.
+        """
+        target = transport.target
+        with AgentSession(transport, transport.start_agent(f"agent on `{target.name}`")) as agent:
+            cpus = agent.describe().get("allowed_cpus")
+        if cpus is not None and threads > len(cpus):
+            raise UsageError(
+                f"{threads} threads on {target.name}, which has {len(cpus)} CPUs to give",
+                f"choose --threads {len(cpus)} or fewer",
+            )
 
     def profile_options(self, options: Mapping[str, Any], directory: str) -> dict[str, Any]:
         """What the agent is told at load where the time of each layer is wanted.

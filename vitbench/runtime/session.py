@@ -36,7 +36,11 @@ class AgentInfo:
 
 @dataclass(frozen=True)
 class LoadInfo:
-    """A loaded model. `load_ns` is the creation of the runtime's session, `import_ns` that of the runtime."""
+    """A loaded model. `load_ns` is the creation of the runtime's session, `import_ns` that of the runtime.
+
+    `affinity`: the CPUs it keeps to, where only the device could tell them. `simulated`: whether the device
+    is a stand-in, so that nothing it tells may be taken for a measurement.
+    """
 
     load_ns: int
     import_ns: int
@@ -44,6 +48,8 @@ class LoadInfo:
     device: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    affinity: tuple[int, ...] | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Strip:
     timed: Sequence[float]
     median: float
     invalid: bool
-    steady: bool
+    steady: bool | None
 
 
 def record_samples(record: Record) -> Plot:
@@ -146,7 +146,8 @@ def _draw(axes: Axes, theme: Theme, *, labels: Mapping[str, int], strips: Sequen
 
 def _names(strips: Sequence[Strip]) -> list[str]:
     return [
-        f"{number}{'!' * strip.invalid}{'~' * (not strip.steady)}" for number, strip in enumerate(strips, 1)
+        f"{number}{'!' * strip.invalid}{'~' * (strip.steady is False)}"
+        for number, strip in enumerate(strips, 1)
     ]
 
 

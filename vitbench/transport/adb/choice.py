@@ -103,5 +103,5 @@ def _unknown(serial: str, listed: Mapping[str, str], asked_by: str, said: str) -
         )
     return TargetUnreachable(
         f"there is no phone {serial}{by} among those connected: {told(listed)}",
-        "plug it in, or choose one of those with --serial",
+        "plug it in, or choose one of those with --serial; one on the network is named HOST:PORT",
     )

@@ -22,7 +22,7 @@ PING_S = 5.0
 TAIL_LINES = 20
 # adb could not even open a stream to the phone: the command never began.
 _NOT_BEGUN = re.compile(
-    r"^(?:error|adb): (?:device (?:'.*' not found|offline|still \w+|unauthorized)|no devices)", re.MULTILINE
+    r"(?:error|adb): (?:device (?:'.*' not found|offline|still \w+|unauthorized)|no devices)"
 )
 _T = TypeVar("_T")
 
@@ -261,7 +261,7 @@ class Link:
 
     def _lost(self, program: str, token: str, answer: Answer) -> LinkLost:
         complaint = answer.complaint
-        began = bool(answer.out) or not _NOT_BEGUN.search(complaint)
+        began = answer.code != 1 or bool(answer.out) or not _NOT_BEGUN.match(complaint)
         said = f" (adb says: {reason(complaint)})" if not began else ""
         return LinkLost(
             f"the link to phone {self.serial} was lost during `{program}`{said}", began=began, token=token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import secrets
 from collections.abc import Sequence
@@ -33,10 +34,20 @@ class Store:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def sweep(self) -> None:
-        """Make the place, and remove what killed programs left in it more than a day ago."""
-        leftovers = f"find {BASE} -maxdepth 1 '(' -name '.partial-*' -o -name 'scratch-*' ')' -mtime +0"
-        self._link.ask(f"mkdir -p {BASE} || exit; {leftovers} -exec rm -rf '{{}}' ';' 2>/dev/null; true")
+    def prepare(self) -> None:
+        """Make the place, and remove what killed programs left in it days ago.
+
+        Raises:
+            ToolError: the phone has no such place, or no program to verify files by.
+            TargetUnreachable: the link stays lost.
+        """
+        if not self._link.ask("echo | sha256sum || true").strip():
+            raise ToolError(
+                f"phone {self._link.serial} has no sha256sum, by which files on it are verified",
+                "use a phone with Android 8 or later",
+            )
+        old = f"find {BASE} -maxdepth 1 '(' -name '.partial-*' -o -name 'scratch-*' ')' -mtime +2"
+        self._link.ask(f"mkdir -p {BASE} || exit\n{old} -exec rm -rf '{{}}' ';' 2>/dev/null\ntrue")
 
     def push(self, local: Path) -> str:
         """Put a file or a directory on the phone, unless it is there whole; return its path.
@@ -48,7 +59,6 @@ class Store:
         """
         tree = read_tree(local)
         final = f"{BASE}/{tree.digest[:DIGEST_LETTERS]}/{tree.name}"
-        quote(final)
         for _ in range(DELIVERIES):
             if self._is_whole(tree, final) or self._deliver(tree, final):
                 return final
@@ -67,11 +77,11 @@ class Store:
         """
         if not local.parent.is_dir():
             raise UsageError(f"cannot copy {remote} to {local}: there is no directory {local.parent}")
-        partial = local.absolute().with_name(f".{local.name}.{secrets.token_hex(4)}.partial")
+        partial = local.absolute().with_name(f".vitbench-{secrets.token_hex(8)}.partial")
         try:
             for _ in range(DELIVERIES):
                 expected, size = self._sum_of(remote)
-                self._link.persist(lambda size=size: self._fetch(remote, partial, size))  # type: ignore[misc]
+                self._link.persist(functools.partial(self._fetch, remote, partial, size))
                 if sha256_file(partial) == expected:
                     partial.replace(local)
                     return
@@ -99,7 +109,7 @@ class Store:
         try:
             self._make_folders(tree, f"{passing}/{tree.name}")
             for item in tree.items:
-                self._link.persist(lambda item=item: self._send(item, passing, tree))  # type: ignore[misc]
+                self._link.persist(functools.partial(self._send, item, passing, tree))
             whole = self._is_whole(tree, f"{passing}/{tree.name}")
             # Somebody else may have delivered the same meanwhile, and be using it.
             if whole and not self._is_whole(tree, final):
@@ -193,9 +203,13 @@ def folders_script(place: str, tree: Tree) -> str:
 
 
 def install_script(passing: str, final: str) -> str:
-    """A script that gives what was verified its own name, in the place of what is not whole."""
+    """A script that gives what was verified its own name, in the place of what is not whole.
+
+    It may be run again, where nobody heard that it had run.
+    """
     folder = quote(final.rpartition("/")[0])
-    return f"mkdir -p {folder} && rm -rf {quote(final)} && mv {quote(passing)} {quote(final)}"
+    move = f"mkdir -p {folder} && rm -rf {quote(final)} && mv {quote(passing)} {quote(final)}"
+    return f"[ -e {quote(passing)} ] || exit 0\n{move}"
 
 
 def free_bytes(listing: str) -> int | None:

@@ -57,7 +57,7 @@ class AdbTransport(Transport):
         self._link = Link(adb, serial, self.recovery_s)
         self._link.open(asked_by)
         self._store = Store(self._link)
-        self._store.sweep()
+        self._store.prepare()
         self._scratch: list[str] = []
         self._facts: dict[str, str] = {}
 
