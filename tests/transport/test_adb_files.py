@@ -118,9 +118,11 @@ def test_hostile_names_arrive_as_they_are(link: AdbTransport, phone: Phone, tmp_
 def test_the_same_content_is_pushed_once(link: AdbTransport, phone: Phone, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(os.urandom(100_000))
     remote = link.push(tmp_path / "model")
-    written = phone.path(remote).stat().st_ino
+    assert phone.device.faults.total["push"] == 100_000
     assert link.push(tmp_path / "model") == remote
-    assert phone.path(remote).stat().st_ino == written
+    with open_phone(phone.serial) as another:
+        assert another.push(tmp_path / "model") == remote
+    assert phone.device.faults.total["push"] == 100_000
 
 
 def test_another_content_of_the_same_size_is_pushed(link: AdbTransport, phone: Phone, tmp_path: Path) -> None:
@@ -203,6 +205,21 @@ def test_pulls_whole_files(link: AdbTransport, phone: Phone, tmp_path: Path) -> 
     link.pull("/sdcard/empty", tmp_path / "result.bin")
     assert (tmp_path / "result.bin").read_bytes() == b""
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["result.bin"]
+
+
+def test_a_file_that_changes_while_it_is_pulled(link: AdbTransport, phone: Phone, tmp_path: Path) -> None:
+    phone.path("/sdcard/log").write_text("as it is now")
+    phone.device.program("sha256sum", f"echo {hashlib.sha256(b'as it was').hexdigest()} -\n")
+    with pytest.raises(ToolError, match="/sdcard/log does not arrive whole from phone"):
+        link.pull("/sdcard/log", tmp_path / "log")
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_a_phone_without_sha256sum(link: AdbTransport, phone: Phone, tmp_path: Path) -> None:
+    phone.device.program("sha256sum", "echo 'sh: sha256sum: not found' >&2\nexit 127\n")
+    (tmp_path / "model").write_bytes(b"weights")
+    with pytest.raises(ToolError, match="phone .* has no sha256sum"):
+        link.push(tmp_path / "model")
 
 
 @pytest.mark.parametrize("remote", ["/sdcard/missing", "/sdcard", "/sdcard/no such; dir/x"])

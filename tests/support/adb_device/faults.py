@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,11 +19,13 @@ class Faults:
         cut: pulls the cable; told whether it stays out.
         free_bytes: how much may still be pushed; None for as much as anybody likes.
         refuse: why no file can be written; empty where one can.
+        total: bytes that passed at each moment.
     """
 
     cut: Callable[[bool], None]
     free_bytes: int | None = None
     refuse: str = ""
+    total: Counter[Moment] = field(default_factory=Counter)
     _planned: dict[Moment, tuple[int, bool]] = field(default_factory=dict)
 
     def cut_after(self, moment: Moment, count: int, *, stay_out: bool = False) -> None:
@@ -31,6 +34,7 @@ class Faults:
 
     def passed(self, moment: Moment, count: int) -> None:
         """Bytes passed; pulls the cable when it is time."""
+        self.total[moment] += count
         if moment not in self._planned:
             return
         left, stay_out = self._planned.pop(moment)
