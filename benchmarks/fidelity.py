@@ -1,10 +1,10 @@
 """Does vitbench report what a plain loop sees?
 
-For each network the same artifact is timed by a vitbench agent and by a plain ONNX Runtime loop, in fresh
-processes, in turn. Prints the ratio of the medians, and how much of a core the host process used while the
+For each network the same artifact is timed by a vitbench agent and by a plain loop over the same runtime, in
+fresh processes, in turn. Prints the ratio of the medians, and how much of a core the host process used while the
 agent timed.
 
-    python -m benchmarks.fidelity [--pairs 12] [--model effvit-b1 ...]
+    python -m benchmarks.fidelity [--target cpu] [--pairs 12] [--model effvit-b1 ...]
 """
 
 from __future__ import annotations
@@ -86,13 +86,16 @@ def one_pair(
     return median(ours) / 1e6, median(plain) / 1e6, host_s / timed_s
 
 
-def compare(name: str, pairs: int) -> bool:
+def compare(name: str, target: TargetSpec, pairs: int) -> bool:
     """Print the comparison for one network and say whether it keeps its limits."""
-    target = catalog.resolve_target("cpu")
     engine = runtime.for_target(target)
     workload = Workload(model=catalog.resolve_model(name))
     artifact = get_artifact(
-        workload, ArtifactCache(), target_runtime=engine.name, runtime_version=engine.version()
+        workload,
+        ArtifactCache(),
+        target_runtime=engine.name,
+        runtime_version=engine.version(),
+        format_name=engine.artifact_format or "onnx",
     )
     order = random.Random(0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -116,8 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--pairs", type=int, default=12, help="pairs of fresh processes (default: 12)")
     parser.add_argument("--model", nargs="+", default=["effvit-b1", "effvit-b2"])
+    parser.add_argument("--target", default="cpu", help="cpu (default) or cpu-tflite")
     options = parser.parse_args(arguments)
-    kept = [compare(name, options.pairs) for name in options.model]
+    target = catalog.resolve_target(options.target)
+    kept = [compare(name, target, options.pairs) for name in options.model]
     return 0 if all(kept) else 1
 
 

@@ -12,7 +12,8 @@ must compute what PyTorch computes, and the same as each other within 1e-5 of th
 
 A slow network has fewer pairs, rounds and iterations: about `BUDGET_S` are spent on each.
 
-    python -m benchmarks.formulation [--pairs 20] [--model effvit-b1 effvit-b1:512x512] [--quick] [--json]
+    python -m benchmarks.formulation [--target cpu] [--threads 1] [--pairs 20]
+                                     [--model effvit-b1 effvit-b1:512x512] [--quick] [--json]
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def make_artifact(spec: ModelSpec, target: TargetSpec, formulation: dict[str, st
         ArtifactCache(),
         target_runtime=engine.name,
         runtime_version=engine.version(),
+        format_name=engine.artifact_format or "onnx",
         formulation=formulation,
     )
 
@@ -210,9 +212,10 @@ def time_pair(
     return Pair(median(ours), median(textbook), float(median(log_ratios(textbook, ours))))
 
 
-def compare(name: str, limit: float, most_pairs: int, most_rounds: int, seed: int) -> Comparison:
-    """Compare the two formulations of one network on this machine with one thread."""
-    target = catalog.resolve_target("cpu").model_copy(update={"threads": 1})
+def compare(
+    name: str, target: TargetSpec, limit: float, most_pairs: int, most_rounds: int, seed: int
+) -> Comparison:
+    """Compare the two formulations of one network on this machine."""
     spec = catalog.resolve_model(name)
     artifacts = [make_artifact(spec, target, None), make_artifact(spec, target, textbook_formulation(spec))]
     seen = [look_at(artifact, target) for artifact in artifacts]
@@ -250,15 +253,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--model", nargs="+", default=list(MODELS), help=f"networks (default: {' '.join(MODELS)})"
     )
+    parser.add_argument("--target", default="cpu", help="cpu (default) or cpu-tflite")
+    parser.add_argument("--threads", type=int, default=1, help="of the runtime (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the random order (default: 0)")
     parser.add_argument("--quick", action="store_true", help="fewer pairs and rounds: a first look")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args(arguments)
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
+    target = catalog.resolve_target(options.target).model_copy(update={"threads": options.threads})
     found = []
     for name in options.model:
-        found.append(compare(name, MODELS.get(name, LIMIT), pairs, rounds, options.seed))
+        limit = MODELS.get(name, LIMIT) if target.name == "cpu" else LIMIT
+        found.append(compare(name, target, limit, pairs, rounds, options.seed))
         if not options.json:
             print(found[-1].line(), flush=True)
     if options.json:
