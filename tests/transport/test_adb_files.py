@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,11 +216,21 @@ def test_a_file_that_changes_while_it_is_pulled(link: AdbTransport, phone: Phone
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def test_a_phone_without_sha256sum(link: AdbTransport, phone: Phone, tmp_path: Path) -> None:
+def test_a_phone_without_sha256sum(phone: Phone) -> None:
     phone.device.program("sha256sum", "echo 'sh: sha256sum: not found' >&2\nexit 127\n")
-    (tmp_path / "model").write_bytes(b"weights")
-    with pytest.raises(ToolError, match="phone .* has no sha256sum"):
-        link.push(tmp_path / "model")
+    with pytest.raises(ToolError, match=r"phone .* has no sha256sum"):
+        open_phone(phone.serial)
+
+
+def test_the_last_step_of_a_push_may_be_repeated(tmp_path: Path) -> None:
+    """Its reply can be lost: what was moved must then not be removed."""
+    (tmp_path / "passing").write_text("verified")
+    (tmp_path / "hash").mkdir()
+    (tmp_path / "hash" / "final").write_text("damaged")
+    script = store.install_script(f"{tmp_path}/passing", f"{tmp_path}/hash/final")
+    for _ in range(2):
+        subprocess.run(["sh", "-c", script], check=True)
+        assert (tmp_path / "hash" / "final").read_text() == "verified"
 
 
 @pytest.mark.parametrize("remote", ["/sdcard/missing", "/sdcard", "/sdcard/no such; dir/x"])
