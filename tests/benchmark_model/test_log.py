@@ -237,6 +237,20 @@ def test_the_reason_names_what_is_wrong(name: str, words: str) -> None:
         parse(text_of(f"failed/{name}"))
 
 
+def test_the_telling_line_is_shown_however_far_up_it_is() -> None:
+    with pytest.raises(NoResult) as caught:
+        parse("ERROR: Could not open '/a.tflite'.\n" + "INFO: talk\n" * 50, returncode=1)
+    first, *rest = caught.value.tail.splitlines()
+    assert first == "ERROR: Could not open '/a.tflite'."
+    assert rest == ["INFO: talk"] * 14
+
+
+def test_a_block_of_results_without_count_lines_is_too_coarse() -> None:
+    block = text_of("litert").partition("INFO: [./litert")[2]
+    with pytest.raises(NoResult, match="lacks its lines that begin with `count=`"):
+        parse(f"[./litert{block}")
+
+
 @pytest.mark.parametrize(
     ("returncode", "reason", "words"),
     [
@@ -284,6 +298,22 @@ def test_the_profile_of_warm_up_and_run_together_is_not_taken() -> None:
     assert read_count_line("Timings (microseconds): count=41 first=2 curr=2 min=1 max=3 avg=2 std=0") is None
     assert read_count_line("INFO: Memory (bytes): count=50 curr=4096(all same)") is None
     assert read_count_line("INFO: [a/b.h:179] Timings (microseconds): count=41 curr=2") is None
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "INFO: ",
+        "18:40:11.391 ",
+        "[tflite/memory/timings.cc:12] ",
+        "> ",
+        "node1 | ",
+        "09-02 18:40:11.391 I/tflite  (20177): ",
+    ],
+)
+def test_what_a_logger_puts_before_a_count_line(before: str) -> None:
+    assert read_count_line(f"{before}count=5 curr=7(all same)") == CountLine(5, 7, 7, 7, 7, 7, 0, 7, 7, 7)
 
 
 @pytest.mark.parametrize(
@@ -392,3 +422,4 @@ def test_lines_without_what_steers_a_terminal() -> None:
     assert split("1" * 3000 + "\n").whole[0].endswith("1 ...")
     assert together("out", "") == "out"
     assert together("out", "err") == "err\nout"
+    assert together("out", "err", 1) == "out\nerr"

@@ -131,6 +131,19 @@ def test_the_file_of_an_earlier_run_does_not_hide_a_fault(tool: Tool, fault: str
         tool.run(tool.invocation(), BM_FAULT=fault)
 
 
+def test_a_build_that_does_not_write_its_file_after_all(tool: Tool) -> None:
+    result = tool.run(tool.invocation(), BM_FAULT="no-file")
+    assert (result.source, result.run.median_ns) == ("text", 1_505_000)
+
+
+def test_a_run_that_hangs_is_ended_from_outside(tool: Tool) -> None:
+    argv = command(tool.program, tool.invocation(), tool.flags)
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(
+            argv, capture_output=True, env={**os.environ, "BM_FAULT": "sleep"}, timeout=2, check=False
+        )
+
+
 def test_a_damaged_file_is_the_reason_only_where_the_run_itself_went_well(tool: Tool) -> None:
     good = tool.execute(command(tool.program, tool.invocation(), tool.flags))
     with pytest.raises(NoResult) as caught:

@@ -93,6 +93,7 @@ def _tflite(invocation: Invocation, flags: Flags) -> dict[str, str]:
 
 
 def _litert(invocation: Invocation, flags: Flags) -> dict[str, str]:
+    """One accelerator. Early builds pass over --num_threads: there only a mask keeps threads to a number."""
     if not invocation.xnnpack:
         raise UsageError(
             "LiteRT's benchmark_model runs a CPU with XNNPACK only",

@@ -11,9 +11,9 @@ _SPACE = re.compile(r"\s*=\s*")
 # Between the figures, or behind the one of equal samples.
 _FILLING = re.compile(r"\(all same\)|[,;]", re.IGNORECASE)
 # What may stand before it: nothing, or what a logger puts there (`INFO: `, `I tflite  : `, `file.h:80] `).
-_LOGGER = re.compile(r"(?:^|[:\]|>Z]|\b[VDIWEF])\s*$")
+_LOGGER = re.compile(r"(?:^|[:\]|>Z]|\b[VDIWEF]|\b\d\d:\d\d:\d\d(?:[.,]\d+)?)\s*$")
 # A profile has lines of the same shape, which count other things: `Timings (microseconds): count=..`.
-_LABEL = re.compile(r"\b(?:timings|memory)\b|\([a-z][^)]*\)\s*:\s*$", re.IGNORECASE)
+_LABEL = re.compile(r"\b(?:timings|memory)\s*:$|\([a-z][^)]*\)\s*:$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

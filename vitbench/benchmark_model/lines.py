@@ -34,9 +34,15 @@ def split(text: str) -> Lines:
     return Lines(tuple(line.rstrip() for line in whole), rest)
 
 
-def together(stdout: str, stderr: str) -> str:
-    """Both streams of a program as one text; the end of stdout, which holds the figures, stays as it was."""
-    return f"{stderr}\n{stdout}" if stderr.strip() else stdout
+def together(stdout: str, stderr: str, returncode: int = 0) -> str:
+    """Both streams of a program as one text.
+
+    Where it went well, stdout with the figures comes last, so that a text that is cut stays one that is cut;
+    where it failed, stderr with the reason.
+    """
+    if not stderr.strip():
+        return stdout
+    return f"{stderr}\n{stdout}" if returncode == 0 else f"{stdout}\n{stderr}"
 
 
 def _shorten(line: str) -> str:

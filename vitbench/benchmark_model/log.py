@@ -67,7 +67,7 @@ def parse(text: str, *, returncode: int | None = None, closed: bool = False) -> 
     if not counted and closing is not None and closing.whole and closing.form != "litert":
         return _of_closing_alone(lines, closing)
     if len(counted) < 2 or (closing is None and not closed):
-        raise explain_silence(lines.all) or _cut(lines, len(counted))
+        raise explain_silence(lines.all) or _incomplete(lines, len(counted), closing)
     warmup, run = counted
     if run.count == 0:
         raise NoResult(
@@ -124,19 +124,17 @@ def _of_closing_alone(lines: Lines, closing: Summary) -> ToolLog:
     )
 
 
-def _cut(lines: Lines, counted: int) -> NoResult:
-    """The error of an output in which nothing failed, but which stops before its end."""
-    missing = (
-        "before anything was timed"
-        if counted == 0
-        else "in the run"
-        if counted == 1
-        else "before its last line"
-    )
-    message = f"the output of benchmark_model stops {missing}"
+def _incomplete(lines: Lines, counted: int, closing: Summary | None) -> NoResult:
+    """The error of an output in which nothing failed, but of which a part is missing."""
+    hint = "it crashed, was killed, or the link was lost: run it again"
     if not any(line.strip() for line in lines.all):
         message = "benchmark_model printed nothing"
-    hint = "it crashed, was killed, or the link was lost: run it again"
+    elif closing is not None and counted < 2:
+        message = "the output of benchmark_model lacks its lines that begin with `count=`"
+        hint = "give the whole output, both streams"
+    else:
+        where = ("before anything was timed", "in the run", "before its last line")[counted]
+        message = f"the output of benchmark_model stops {where}"
     return NoResult(Reason.TRUNCATED, message, hint, tail=last_lines(lines.all))
 
 

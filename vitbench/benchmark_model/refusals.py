@@ -242,9 +242,10 @@ def explain_silence(lines: Sequence[str]) -> NoResult | None:
     return _first(lines, always_only=False) or killed
 
 
-def last_lines(lines: Sequence[str]) -> str:
-    """The last lines that say anything."""
-    return "\n".join([line.rstrip() for line in lines if line.strip()][-TAIL_LINES:])
+def last_lines(lines: Sequence[str], telling: str = "") -> str:
+    """The last lines that say anything, and before them the telling one where it is further up."""
+    said = [line.rstrip() for line in lines if line.strip()][-TAIL_LINES:]
+    return "\n".join(said if telling.rstrip() in ("", *said) else [telling.rstrip(), *said[1:]])
 
 
 def _first(lines: Sequence[str], *, always_only: bool) -> NoResult | None:
@@ -255,7 +256,7 @@ def _first(lines: Sequence[str], *, always_only: bool) -> NoResult | None:
             if match := refusal.pattern.search(line):
                 groups = {name: (value or "").strip() for name, value in match.groupdict().items()}
                 message = refusal.message.format_map(groups).rstrip(" :.")
-                return NoResult(refusal.reason, message, refusal.hint, tail=last_lines(lines))
+                return NoResult(refusal.reason, message, refusal.hint, tail=last_lines(lines, line))
     return None
 
 

@@ -65,7 +65,7 @@ def read_result(done: Completed, *, num_runs: int, result_file: bytes | None = N
     Raises:
         NoResult: there is no result to be trusted: it failed, or was cut short, or its accounts differ.
     """
-    text = together(done.stdout, done.stderr)
+    text = together(done.stdout, done.stderr, done.returncode)
     # Written at the very end: with it, a closing line that went elsewhere is not missed.
     told = None if result_file is None else _proto(result_file, text, done.returncode)
     log = parse(text, returncode=done.returncode, closed=told is not None)
