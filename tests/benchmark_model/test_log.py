@@ -138,7 +138,6 @@ def as_tuple(line: CountLine) -> tuple[float | None, ...]:
 @pytest.mark.parametrize("name", GOOD)
 def test_reads_every_form(name: str) -> None:
     log = parse(text_of(name))
-    assert log.warmup is not None
     assert (
         log.form,
         as_tuple(log.run),
@@ -279,6 +278,30 @@ def test_a_run_that_was_cut_short_by_its_time() -> None:
     assert caught.value.reason is Reason.CUT_SHORT
     with pytest.raises(NoResult, match="does not tell how many"):
         check_counts(parse(text_of("closing_alone")), 1)
+
+
+@pytest.mark.parametrize("name", ["timings_2.17_info", "timings_2.20_partial", "average_1.14_profile"])
+def test_a_filtered_log_is_read_as_far_as_its_lines_vouch_for_each_other(name: str) -> None:
+    text = text_of(name)
+    warmup, run, closing = (
+        line for line in text.splitlines() if "Timings (" not in line and is_figures(line)
+    )
+    whole = parse(text)
+    filtered = parse(f"{run}\n{closing}\n")
+    assert (filtered.run, filtered.init_us) == (whole.run, whole.init_us)
+    assert (filtered.warmup.count, filtered.warmup.avg_us) == (None, whole.warmup.avg_us)
+    for part in (
+        f"{warmup}\n{closing}\n",
+        f"{run}\n",
+        f"{run}\n{closing}"[:-4],
+        f"{run[:-8]}\n{closing[:-9]}\n",
+    ):
+        with pytest.raises(NoResult):
+            parse(part)
+
+
+def is_figures(line: str) -> bool:
+    return ("count=" in line and "first=" in line) or "timings in us" in line
 
 
 def test_a_run_without_inferences_is_no_result() -> None:

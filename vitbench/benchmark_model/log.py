@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,13 +27,13 @@ BLOCK_US = 5.1
 class ToolLog:
     """What one run of the tool told. Times in microseconds.
 
-    `warmup` is None where the text does not hold it. `run.count` is None where the text is nothing but the
-    closing line, as the documentation of the APK shows it. `form` is how the text closes: `average` (TF 1.x
+    A log that somebody filtered may tell of the warm-up only what the closing line does, or of the run: then
+    the count is None, and most figures are. `form` is how the text closes: `average` (TF 1.x
     to 2.0), `timings`, `litert` (a block of lines), or `unclosed`.
     """
 
     run: CountLine
-    warmup: CountLine | None
+    warmup: CountLine
     init_us: float | None
     first_inference_us: float | None
     delegate: Delegate | None
@@ -43,8 +44,8 @@ class ToolLog:
 def parse(text: str, *, returncode: int | None = None, closed: bool = False) -> ToolLog:
     """Read the output of one run.
 
-    The first count line is the warm-up, the second the run; a third, of a profile, is no count line. Figures
-    come from whole lines only, and the closing line must agree with them.
+    The first count line is the warm-up, the second the run; what a profile counts is none. Figures come from
+    whole lines only, and the closing line must agree with them.
 
     Args:
         text: what the tool printed, both streams: see `vitbench.benchmark_model.lines.together`.
@@ -64,15 +65,13 @@ def parse(text: str, *, returncode: int | None = None, closed: bool = False) -> 
         hint = "give the log of one run alone (`adb logcat -c` before it)"
         raise NoResult(Reason.AMBIGUOUS, "the log holds several runs of benchmark_model", hint, tail=tail)
     closing = closings[0] if closings else None
-    if not counted and closing is not None and closing.whole and closing.form != "litert":
-        return _of_closing_alone(lines, closing)
-    if len(counted) < 2 or (closing is None and not closed):
+    series = _series(counted, closing)
+    if series is None or (closing is None and not closed):
         raise explain_silence(lines.all) or _incomplete(lines, len(counted), closing)
-    warmup, run = counted
+    warmup, run = series
     if run.count == 0:
-        raise NoResult(
-            Reason.FAILED, "benchmark_model ran no inference at all", "ask for more runs", tail=tail
-        )
+        message = "benchmark_model ran no inference at all"
+        raise NoResult(Reason.FAILED, message, "ask for more runs", tail=tail)
     for what, line in (("warm-up", warmup), ("run", run)):
         _check_sense(what, line, tail)
     if closing is not None:
@@ -110,18 +109,23 @@ def check_count(count: int | None, num_runs: int) -> None:
         )
 
 
-def _of_closing_alone(lines: Lines, closing: Summary) -> ToolLog:
-    """The closing line alone, as people filter it from Android's log: averages without their counts."""
-    warmup = None if closing.warmup_us is None else CountLine(count=None, avg_us=closing.warmup_us)
-    return ToolLog(
-        run=CountLine(count=None, avg_us=closing.inference_us),
-        warmup=warmup,
-        init_us=summary.init_us(lines, closing),
-        first_inference_us=closing.first_us,
-        delegate=delegates.find(lines.whole),
-        peak_memory_mb=peak_memory_mb(lines.whole),
-        form=closing.form,
-    )
+def _series(counted: Sequence[CountLine], closing: Summary | None) -> tuple[CountLine, CountLine] | None:
+    """Warm-up and run; None where the text does not hold them.
+
+    People filter logs. The closing line alone gives averages without their counts, and vouches for a single
+    count line that has its average of the run, and not that of the warm-up.
+    """
+    if len(counted) == 2:
+        return counted[0], counted[1]
+    if closing is None or closing.form == "litert":
+        return None
+    warmup = CountLine(count=None, first_us=closing.first_us, avg_us=closing.warmup_us)
+    if not counted:
+        return (warmup, CountLine(count=None, avg_us=closing.inference_us)) if closing.whole else None
+    (line,) = counted
+    averages = (closing.inference_us, closing.warmup_us)
+    of_run, of_warmup = (_is_close(average, line.avg_us) for average in averages)
+    return (warmup, line) if of_run and not of_warmup else None
 
 
 def _incomplete(lines: Lines, counted: int, closing: Summary | None) -> NoResult:
@@ -154,6 +158,13 @@ def _check_sense(what: str, line: CountLine, tail: str) -> None:
     raise NoResult(Reason.CONTRADICTORY, message, "the log is damaged: run benchmark_model again", tail=tail)
 
 
+def _is_close(one: float | None, other: float | None, slack_us: float = 0.0) -> bool:
+    """Whether two figures are known, and the same as far as they are printed."""
+    if one is None or other is None:
+        return False
+    return math.isclose(one, other, rel_tol=PRINTED, abs_tol=slack_us)
+
+
 def _known(*values: float | None) -> list[float]:
     return [value for value in values if value is not None]
 
@@ -165,10 +176,7 @@ def _check_agreement(closing: Summary, warmup: CountLine, run: CountLine, tail: 
     if warmup.count:
         pairs += [(closing.warmup_us, warmup.avg_us), (closing.first_us, warmup.first_us)]
     counts = [(closing.count, run.count), (closing.warmup_count, warmup.count)]
-    same = all(
-        told is None or line is None or math.isclose(told, line, rel_tol=PRINTED, abs_tol=slack_us)
-        for told, line in pairs
-    )
+    same = all(told is None or line is None or _is_close(told, line, slack_us) for told, line in pairs)
     if same and all(told is None or told == count for told, count in counts):
         return
     message = "the closing line of benchmark_model does not agree with its count lines"

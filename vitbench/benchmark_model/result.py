@@ -88,7 +88,7 @@ def _proto(content: bytes, text: str, returncode: int) -> ProtoResult:
 
 
 def _from_text(log: ToolLog) -> ToolResult:
-    warmup = None if log.warmup is None or log.warmup.count is None else _statistics(log.warmup)
+    warmup = None if log.warmup.count is None else _statistics(log.warmup)
     return ToolResult(
         run=_statistics(log.run),
         warmup=warmup,
