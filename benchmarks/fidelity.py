@@ -1,8 +1,8 @@
 """Does vitbench report what a plain loop sees?
 
 For each network the same artifact is timed by a vitbench agent and by a plain loop over the same runtime, in
-fresh processes, in turn. Prints the ratio of the medians, and how much of a core the host process used while the
-agent timed.
+fresh processes, in turn. Prints the ratio of the medians, and how much of a core the host process used while
+the agent timed.
 
     python -m benchmarks.fidelity [--target cpu] [--pairs 12] [--model effvit-b1 ...]
 """
