@@ -11,6 +11,7 @@ from vitbench.android import state
 from vitbench.android.clusters import CLUSTERS, Cluster, mask_for
 from vitbench.benchmark_model import binary, flags
 from vitbench.benchmark_model.binary import Binary
+from vitbench.benchmark_model.lines import together
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
@@ -103,7 +104,8 @@ class BenchmarkModel(Runtime):
         key = (id(transport), program)
         if key not in self._tools:
             done = transport.execute([program, flags.HELP], HELP_TIMEOUT_S)
-            known = flags.read_help(done.stdout + done.stderr, done.returncode)
+            text = together(done.stdout, done.stderr, done.returncode)
+            known = flags.read_help(text, done.returncode)
             self._tools[key] = Tool(program, chosen, known, simulated)
         return self._tools[key], found, mask
 
