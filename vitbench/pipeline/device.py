@@ -61,8 +61,8 @@ def build_artifact(
     graph = artifact.manifest.graph
     if graph is not None and graph.outside:
         progress.note(
-            f"{label}: {engine.name} runs it in {graph.partitions} partitions, because "
-            f"{count_words(graph.outside)} are in none: slower than in one"
+            f"{label}: {engine.name} runs it in {graph.partitions} partitions, slower than in one; "
+            f"outside them: {count_words(graph.outside)}"
         )
     return artifact
 
