@@ -20,14 +20,17 @@ SIGNALS = range(129, 193)
 
 # The host holds the other end of the script's input and never writes: its end means that the host has gone,
 # the link was lost, or time is up. The program has a session of its own, so that all it started goes with it.
-# A shell gives commands in the background an empty input, hence descriptor 3.
+# A shell gives commands in the background an empty input, hence descriptor 3. A hangup can come before the
+# program's number is known, hence H.
 CARRIER = """\
 exec 3<&0
 S=setsid G=-
 command -v setsid >/dev/null || S= G=
+H= P=
+trap 'H=1; kill -9 $G$P $P' HUP
 $S sh -c 'exec "$@"' {starter} {argv} </dev/null 3<&- &
 P=$!
-trap 'kill -9 $G$P $P' HUP
+[ -z "$H" ] || kill -9 $G$P $P
 (read X <&3; kill -9 $G$P $P) >/dev/null 2>&1 &
 W=$!
 exec 3<&-
