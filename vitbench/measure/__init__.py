@@ -7,6 +7,7 @@ from vitbench.measure.block import CellProgress
 from vitbench.measure.cell import measure_cell
 from vitbench.measure.comparison import conclude_comparison, result_of
 from vitbench.measure.estimates import estimate
+from vitbench.measure.notes import notes_of
 from vitbench.measure.pairs import (
     MIN_PAIRS,
     PairsInterrupted,
@@ -34,6 +35,7 @@ __all__ = [
     "measure_pairs",
     "measure_rounds",
     "next_batch",
+    "notes_of",
     "ratio_of",
     "result_of",
 ]

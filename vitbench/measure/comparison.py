@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitbench.measure.estimates import estimate
+from vitbench.measure.notes import notes_of
 from vitbench.measure.pairs import PairsResult, conclude_pairs, ratio_of
 from vitbench.records.comparison import Comparison, FinishedPair, Timings
 from vitbench.records.schema import Block, Record, Status
@@ -26,6 +27,8 @@ def conclude_comparison(
         status, found = "inconclusive", (*reasons, *found)
     if failed := _without_parity(begun):
         status, found = "parity-failed", (*failed, *found)
+    else:
+        found = (*found, *_notes(begun))
     sides = [
         _side(side, blocks, status, found) for side, blocks in zip(begun.sides, result.blocks, strict=True)
     ]
@@ -55,6 +58,15 @@ def result_of(pairs: Sequence[FinishedPair]) -> PairsResult:
 def _side(side: Record, blocks: tuple[Block, ...], status: Status, reasons: tuple[str, ...]) -> Record:
     found = estimate(blocks, metric=side.protocol.metric, batch=side.workload.batch)
     return side.model_copy(update={"status": status, "reasons": reasons, "estimate": found, "blocks": blocks})
+
+
+def _notes(begun: Comparison) -> list[str]:
+    """Notes of both sides; what holds for both is said once."""
+    first, second = (notes_of(side) for side in begun.sides)
+    labels = begun.row.labels
+    shared = [note for note in first if note in second]
+    apart = [(labels[0], note) for note in first] + [(labels[1], note) for note in second]
+    return [*shared, *(f"{label}: {note}" for label, note in apart if note not in shared)]
 
 
 def _without_parity(begun: Comparison) -> tuple[str, ...]:

@@ -156,18 +156,10 @@ def _conclude(
     if header.parity is not None and not header.parity.passed:
         status, reasons = "parity-failed", (header.parity.reason or "parity failed", *reasons)
     else:
-        reasons = (*reasons, *_notes(header))
+        reasons = (*reasons, *measure.notes_of(header))
     return Record(
         **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
     )
-
-
-def _notes(header: Header) -> list[str]:
-    """What a reader of the figure should know, whatever its status."""
-    notes = [header.parity.reason] if header.parity is not None and header.parity.reason else []
-    if header.protocol.precision == "fp16" and header.target.runtime == "onnxruntime":
-        notes.append("ONNX Runtime computes an fp16 graph in fp32 on a CPU")
-    return notes
 
 
 def _no_sleep(_seconds: float) -> None:
