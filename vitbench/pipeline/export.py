@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from vitbench import runtime, transport
@@ -34,11 +35,16 @@ def export(request: Request, output: Path | None, progress: Progress) -> tuple[A
     cache = ArtifactCache()
     cache = cache.throwaway() if request.no_cache else cache
     artifact = build_artifact(cell.workload, engine, cache, request.weights_file, cell.label, progress)
-    with transport.open(cell.target) as link, tempfile.TemporaryDirectory(prefix="vitbench-") as scratch:
-        device = Device(cell, request, link, engine, artifact, Path(scratch), {})
-        progress.stage(cell.label, CHECKING)
-        with device.session(0) as session:
-            checked = parity.check(artifact, session)
+    progress.stage(cell.label, CHECKING)
+    with ExitStack() as stack:
+        here = engine.host_checker(artifact.model_file)
+        if here is not None:
+            checked = parity.check(artifact, stack.enter_context(here))
+        else:
+            link = stack.enter_context(transport.open(cell.target))
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-"))
+            device = Device(cell, request, link, engine, artifact, Path(scratch), {})
+            checked = parity.check(artifact, stack.enter_context(device.session(0)))
     return artifact, checked, _copy(artifact.model_file, output) if output else artifact.model_file
 
 

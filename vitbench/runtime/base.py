@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -99,6 +100,10 @@ class Runtime(ABC):
             session.kill()
             raise
         return session
+
+    def host_checker(self, model: Path) -> AbstractContextManager[AgentSession] | None:
+        """What computes the outputs of a model on this machine, where the device does not; else None."""
+        return None
 
     def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
         """Refuse threads beyond the device's CPUs: they wait for each other, and many bring it to a halt.

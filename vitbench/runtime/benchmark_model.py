@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -16,7 +17,8 @@ from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
 from vitbench.runtime.litert import LiteRt
-from vitbench.runtime.phone import HELP_TIMEOUT_S, PhoneSession, Tool, text_of
+from vitbench.runtime.phone import HELP_TIMEOUT_S, PhoneSession, Tool, local_checker, text_of
+from vitbench.runtime.session import AgentSession
 from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
 
@@ -108,6 +110,10 @@ class BenchmarkModel(Runtime):
             known = flags.read_help(text, done.returncode)
             self._tools[key] = Tool(program, chosen, known, simulated)
         return self._tools[key], found, mask
+
+    def host_checker(self, model: Path) -> AbstractContextManager[AgentSession]:
+        """LiteRT on this machine."""
+        return local_checker(model)
 
     def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
         """Threads are counted against the cores of the cluster when a session is opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,7 +224,7 @@ class PhoneSession:
 
 
 @contextlib.contextmanager
-def local_checker(model: Path) -> Any:
+def local_checker(model: Path) -> Iterator[AgentSession]:
     """An agent on this machine with a TFLite model loaded, to check what it computes."""
     here = TargetSpec(name="here", title="this machine", transport="local", runtime="litert")
     with transports.open(here) as link:
