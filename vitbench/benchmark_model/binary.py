@@ -17,6 +17,7 @@ HEAD_BYTES = 4096
 
 # e_machine and word size -> Android's name of the ABI.
 _ABIS = {(183, 64): "arm64-v8a", (40, 32): "armeabi-v7a", (62, 64): "x86_64", (3, 32): "x86"}
+ABIS = tuple(_ABIS.values())
 _EXECUTABLE, _SHARED = 2, 3
 _INTERPRETER = 3
 _ANDROID_LINKER = "/system/bin/linker"

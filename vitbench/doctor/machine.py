@@ -105,14 +105,10 @@ class Machine:
         return len(allowed) if isinstance(allowed, list | tuple) and allowed else None
 
 
-class Knob(ABC):
-    """Something about a machine that spoils measurements, and what can be done about it."""
+class Voice:
+    """How a knob says what it found."""
 
     name: ClassVar[str]
-
-    @abstractmethod
-    def judge(self, machine: Machine) -> Finding:
-        """Judge the readings."""
 
     def ok(self, seen: str) -> Finding:
         """All is well."""
@@ -129,6 +125,14 @@ class Knob(ABC):
     def unknown(self, seen: str, fix: str | None = None) -> Finding:
         """Nobody can tell."""
         return Finding(self.name, Verdict.UNKNOWN, seen, fix)
+
+
+class Knob(Voice, ABC):
+    """Something about a machine that spoils measurements, and what can be done about it."""
+
+    @abstractmethod
+    def judge(self, machine: Machine) -> Finding:
+        """Judge the readings."""
 
 
 def _number(readings: Mapping[str, Any], name: str) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 from vitbench.android import state
 from vitbench.android.clusters import CLUSTERS, Cluster, mask_for
-from vitbench.benchmark_model import binary, flags
+from vitbench.benchmark_model import binary, flags, place
 from vitbench.benchmark_model.binary import Binary
 from vitbench.benchmark_model.lines import together
 from vitbench.catalog.specs import TargetSpec
@@ -22,7 +21,6 @@ from vitbench.runtime.session import AgentSession
 from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
 
-VARIABLE = "VITBENCH_BENCHMARK_MODEL"
 # Set on a phone that is made up, as those of the tests are: what it tells is no measurement.
 STAND_IN = "ro.vitbench.stand_in"
 
@@ -48,7 +46,7 @@ class BenchmarkModel(Runtime):
 
     def version(self) -> str:
         """The tool's own hash: it tells no version."""
-        return f"sha256:{self._binary(allow_script=True).sha256[:12]}"
+        return f"sha256:{self.binary((), allow_script=True).sha256[:12]}"
 
     def artifact_made_for(self) -> tuple[str, str]:
         """Artifacts are made for, and checked with, the interpreter of this machine."""
@@ -99,9 +97,33 @@ class BenchmarkModel(Runtime):
         run = text_of(transport)
         found = state.read(run)
         simulated = run(["getprop", STAND_IN]).strip() == "1"
-        chosen = self._binary(allow_script=simulated)
-        chosen.check_abis(found.phone.abis)
+        chosen = self.binary(found.phone.abis, allow_script=simulated)
         mask = mask_for(found.cores, cast(Cluster, options["cluster"]), options["threads"])
+        return self.deliver(transport, chosen, simulated=simulated), found, mask
+
+    def binary(self, abis: Sequence[str], *, allow_script: bool) -> Binary:
+        """The tool on this machine, for a phone with these ABIs.
+
+        Raises:
+            UsageError: there is none, or the phone could not execute it.
+        """
+        found = place.find(self.target.options.get("binary"), abis)
+        if found is None:
+            raise UsageError(
+                f"target '{self.target.name}' needs a benchmark_model for Android, which no package has",
+                f"`vitbench targets setup {self.target.name}` says where to get it and keeps it; or give it "
+                f"with {place.OPTION} PATH, or in ${place.VARIABLE}",
+            )
+        chosen = binary.inspect(found.path, allow_script=allow_script)
+        chosen.check_abis(abis)
+        return chosen
+
+    def deliver(self, transport: Transport, chosen: Binary, *, simulated: bool) -> Tool:
+        """Put the tool on the phone and ask it which flags it knows; the same one is asked once.
+
+        Raises:
+            ToolError: it does not start, or is something else.
+        """
         program = transport.push(chosen.path)
         key = (id(transport), program)
         if key not in self._tools:
@@ -109,7 +131,7 @@ class BenchmarkModel(Runtime):
             text = together(done.stdout, done.stderr, done.returncode)
             known = flags.read_help(text, done.returncode)
             self._tools[key] = Tool(program, chosen, known, simulated)
-        return self._tools[key], found, mask
+        return self._tools[key]
 
     def host_checker(self, model: Path) -> AbstractContextManager[AgentSession]:
         """LiteRT on this machine."""
@@ -127,13 +149,3 @@ class BenchmarkModel(Runtime):
             "cuda_graph": False,
             "streams": 1,
         }
-
-    def _binary(self, *, allow_script: bool) -> Binary:
-        place = self.target.options.get("binary") or os.environ.get(VARIABLE)
-        if not place:
-            raise UsageError(
-                f"target '{self.target.name}' needs a benchmark_model for Android, which no package has",
-                f"`vitbench targets setup {self.target.name}` says where to get it; then give it with "
-                f"--benchmark-binary PATH, or in ${VARIABLE}",
-            )
-        return binary.inspect(Path(place).expanduser(), allow_script=allow_script)
