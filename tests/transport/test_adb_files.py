@@ -16,6 +16,7 @@ from tests.support.adb_device.phone import Phone
 from tests.support.adb_device.targets import open_phone
 from vitbench.errors import ExitCode, ToolError, UsageError
 from vitbench.transport.adb import AdbTransport, store
+from vitbench.transport.adb.tree import FILES_PER_SCRIPT, Tree, read_tree
 
 pytestmark = pytest.mark.adb
 
@@ -85,7 +86,7 @@ def test_a_directory_comes_with_all_it_holds(link: AdbTransport, phone: Phone, t
     top = tmp_path / "artifact"
     (top / "deep" / "deeper").mkdir(parents=True)
     (top / "empty").mkdir()
-    for index in range(store.FILES_PER_SCRIPT + 5):
+    for index in range(FILES_PER_SCRIPT + 5):
         (top / f"part{index}").write_bytes(b"%d" % index)
     (top / "deep" / "deeper" / "nothing").write_bytes(b"")
     remote = link.push(top)
@@ -179,9 +180,8 @@ def test_a_file_that_changes_while_it_is_pushed(
     link: AdbTransport, phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model").write_bytes(b"as it was read")
-    read_tree = store.read_tree
 
-    def and_change(local: Path) -> store.Tree:
+    def and_change(local: Path) -> Tree:
         tree = read_tree(local)
         local.write_bytes(b"as it is now..")
         return tree

@@ -95,6 +95,8 @@ class Device:
     def program(self, name: str, body: str) -> Path:
         """Put a shell script into the phone's $PATH."""
         path = self.root / "bin" / name
+        # What is there may be a link to a program of this machine.
+        path.unlink(missing_ok=True)
         path.write_text(f"#!/bin/sh\n{body}")
         path.chmod(0o755)
         return path
