@@ -70,7 +70,10 @@ def test_sim_knows_no_options() -> None:
 def test_an_unknown_runtime_gets_a_did_you_mean() -> None:
     with pytest.raises(UsageError, match="wants runtime 'onnxruntme'") as caught:
         runtime.for_target(target("onnxruntme"))
-    assert caught.value.hint == "did you mean `onnxruntime`? the runtimes here are benchmark_model, litert, onnxruntime, sim"
+    assert (
+        caught.value.hint
+        == "did you mean `onnxruntime`? the runtimes here are benchmark_model, litert, onnxruntime, sim"
+    )
 
 
 def test_an_installed_package_can_offer_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +87,10 @@ def test_an_installed_package_can_offer_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert type(runtime.for_target(target("abacus"))) is Abacus
     with pytest.raises(UsageError) as caught:
         runtime.for_target(target("abacu"))
-    assert caught.value.hint == "did you mean `abacus`? the runtimes here are abacus, benchmark_model, litert, onnxruntime, sim"
+    assert (
+        caught.value.hint
+        == "did you mean `abacus`? the runtimes here are abacus, benchmark_model, litert, onnxruntime, sim"
+    )
 
 
 def test_a_runtime_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
