@@ -12,6 +12,7 @@ from vitbench.benchmark_model.lines import split, together
 from vitbench.benchmark_model.log import Form, ToolLog, check_count, parse
 from vitbench.benchmark_model.proto import ProtoResult, read_proto
 from vitbench.benchmark_model.refusals import NoResult, Reason, last_lines
+from vitbench.records.schema import Told
 from vitbench.transport.base import Completed
 
 # How far the two accounts of one run may differ: the text has six digits, the file 24 bits, and LiteRT's
@@ -21,32 +22,16 @@ AGREE_NS = 2000
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """One series of inferences, in nanoseconds; None where the tool does not tell.
-
-    The tool measures whole microseconds. Its median of an even number is the upper of the middle two.
-    """
-
-    count: int
-    min_ns: int | None
-    max_ns: int | None
-    avg_ns: int | None
-    std_ns: int | None
-    p5_ns: int | None
-    median_ns: int | None
-    p95_ns: int | None
-
-
-@dataclass(frozen=True)
 class ToolResult:
     """What one block needs of a run. `load_ns` is the making of the interpreter, model and delegate included.
 
     `median_ns` of `run` is None for tools before TensorFlow 2.20 that write no result file: those tell the
-    average alone. `source` says which account the times are from.
+    average alone. The tool measures whole microseconds; its median of an even number is the upper of the
+    middle two. `source` says which account the times are from.
     """
 
-    run: Statistics
-    warmup: Statistics | None
+    run: Told
+    warmup: Told | None
     load_ns: int | None
     first_inference_ns: int | None
     peak_memory_mb: float | None
@@ -101,8 +86,8 @@ def _from_text(log: ToolLog) -> ToolResult:
     )
 
 
-def _statistics(line: CountLine) -> Statistics:
-    return Statistics(
+def _statistics(line: CountLine) -> Told:
+    return Told(
         count=line.count or 0,
         min_ns=_from_us(line.min_us),
         max_ns=_from_us(line.max_us),
@@ -116,7 +101,7 @@ def _statistics(line: CountLine) -> Statistics:
 
 def _from_proto(told: ProtoResult, log: ToolLog) -> ToolResult:
     text = _from_text(log)
-    run = Statistics(
+    run = Told(
         count=told.num_runs,
         min_ns=_whole_us(told.min_ms),
         max_ns=_whole_us(told.max_ms),

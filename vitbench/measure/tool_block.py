@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vitbench.errors import ToolError
 from vitbench.measure.block import Setting, refuse_what_takes_too_long
 from vitbench.measure.plan import Pace, timed_pace, warmup_pace
-from vitbench.measure.session import Readings, Statistics, ToolSession
+from vitbench.measure.session import Readings, ToolSession
 from vitbench.measure.witness import judge
 from vitbench.records.schema import Block, Plan, Samples, Told
 
@@ -43,24 +43,22 @@ def run_tool_block(session: ToolSession, before: Readings, setting: Setting) -> 
     series = session.series(warmup, timed, limit_s)
     after = session.probe()
     judged = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
-    run_told = Told(**_figures(series.run))
-    warmup_told = None if series.warmup is None else Told(**_figures(series.warmup))
-    first_ns = series.first_inference_ns
+    told, told_warmup, first_ns = series.run, series.warmup, series.first_inference_ns
     return Block(
         index=setting.index,
         started_utc=started,
-        duration_s=_seconds(run_told) + (_seconds(warmup_told) if warmup_told else 0.0),
+        duration_s=_seconds(told) + (_seconds(told_warmup) if told_warmup else 0.0),
         steady=None,
         warmup=Samples(total_ns=()),
         samples=Samples(total_ns=()),
         batch_iterations=timed,
-        median_ms=_middle_ns(run_told) / NS_PER_MS,
+        median_ms=_middle_ns(told) / NS_PER_MS,
         ci_half_width=None,
         load_ms=(series.load_ns or 0) / NS_PER_MS,
-        first_inference_ms=(_middle_ns(run_told) if first_ns is None else first_ns) / NS_PER_MS,
+        first_inference_ms=(_middle_ns(told) if first_ns is None else first_ns) / NS_PER_MS,
         peak_memory_mb=series.peak_memory_mb,
-        told=run_told,
-        told_warmup=warmup_told,
+        told=told,
+        told_warmup=told_warmup,
         before=judged.before,
         after=judged.after,
         invalid=judged.invalid,
@@ -99,7 +97,3 @@ def _seconds(told: Told) -> float:
     """How long a series took."""
     average = told.median_ns if told.avg_ns is None else told.avg_ns
     return told.count * (average or 0) / NS_PER_S
-
-
-def _figures(statistics: Statistics) -> dict[str, int | None]:
-    return {name: getattr(statistics, name) for name in Told.model_fields}
