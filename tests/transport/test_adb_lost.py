@@ -182,6 +182,17 @@ def test_a_phone_that_no_longer_trusts_this_computer(phone: Phone) -> None:
         assert caught.value.transient is False
 
 
+def test_an_address_that_has_become_another_phones(make_phone: MakePhone) -> None:
+    phone = make_phone()
+    with open_phone(phone.serial) as link:
+        phone.unplug()
+        other = make_phone(connect=False, port=phone.device.port)
+        with pytest.raises(TargetUnreachable, match="another phone answers") as caught:
+            link.execute(["touch", "/sdcard/here"], 10)
+        assert caught.value.transient is False
+    assert not other.path("/sdcard/here").exists()
+
+
 def test_twenty_cycles_lose_nothing_and_touch_no_other_phone(
     make_phone: MakePhone, adb_server: AdbServer, tmp_path: Path
 ) -> None:

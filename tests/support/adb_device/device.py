@@ -63,6 +63,7 @@ class Device:
         trusted: whether it accepts this computer's key.
         features: what it can do, as adb names it.
         mapped: paths of the phone in commands that mean files below `root`.
+        port: where it listens; a free port when 0.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Device:
         trusted: bool = True,
         features: Sequence[str] = FEATURES,
         mapped: Sequence[str] = MAPPED,
+        port: int = 0,
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root.resolve()
@@ -81,9 +83,9 @@ class Device:
         self.awake = asyncio.Event()
         self.awake.set()
         self.faults = Faults(self._cut)
-        self.properties = {**PROPERTIES, **(properties or {})}
+        self.properties = {"ro.serialno": secrets.token_hex(4), **PROPERTIES, **(properties or {})}
         self.connected = 0
-        self.port = 0
+        self.port = port
         self._mark = f"ADB_TEST_PHONE={secrets.token_hex(16)}"
         self._features = tuple(features)
         self._files = Files(self.root, self.faults)

@@ -24,6 +24,7 @@ class MakePhone(Protocol):
         trusted: bool = True,
         connect: bool = True,
         features: Sequence[str] = FEATURES,
+        port: int = 0,
     ) -> Phone: ...
 
 
@@ -50,10 +51,12 @@ def make_phone(adb_server: AdbServer, tmp_path: Path, monkeypatch: pytest.Monkey
             trusted: bool = True,
             connect: bool = True,
             features: Sequence[str] = FEATURES,
+            port: int = 0,
         ) -> Phone:
             nonlocal made
             made += 1
-            device = Device(tmp_path / f"phone{made}", properties, trusted=trusted, features=features)
+            root = tmp_path / f"phone{made}"
+            device = Device(root, properties, trusted=trusted, features=features, port=port)
             phone = Phone(device, adb_server)
             stack.callback(phone.stop)
             if connect:

@@ -24,6 +24,8 @@ TAIL_LINES = 20
 _NOT_BEGUN = re.compile(
     r"(?:error|adb): (?:device (?:'.*' not found|offline|still \w+|unauthorized)|no devices)"
 )
+# What stays the same of one phone; an address can come to be another one's.
+_IDENTITY = ["sh", "-c", "getprop ro.serialno; getprop ro.product.model"]
 _T = TypeVar("_T")
 
 
@@ -57,6 +59,7 @@ class Link:
         self.adb = adb
         self.serial = serial
         self.recovery_s = recovery_s
+        self._identity: str | None = None
 
     def open(self, asked_by: str = "") -> None:
         """See that the phone is there and answers; connects one that is on the network.
@@ -83,6 +86,7 @@ class Link:
                 f"phone {self.serial} is too old: it tells neither exit codes nor errors apart (no shell_v2)",
                 "use a phone with Android 7 or later",
             )
+        self._identity = self.call_again(_IDENTITY, ASK_S).stdout
 
     def run(self, *arguments: str, timeout_s: float) -> Answer:
         """Run an adb command on this phone."""
@@ -165,7 +169,7 @@ class Link:
         """Bring the link back and end what the lost command left running.
 
         Raises:
-            TargetUnreachable: the phone does not come back, or no longer trusts this computer.
+            TargetUnreachable: the phone does not come back, trusts this computer no more, or is another.
         """
         deadline = time.monotonic() + self.recovery_s
         delay = FIRST_DELAY_S
@@ -231,9 +235,20 @@ class Link:
         return self.persist(query)
 
     def _answers(self, timeout_s: float) -> bool:
+        """Whether the phone answers in time.
+
+        Raises:
+            TargetUnreachable: it is another phone than the one that was opened.
+        """
         token = remote.new_token()
-        answer = self._exchange(["true"], token, timeout_s, grace_s=0.0)
-        return remote.read(token, answer.out, answer.err) is not None
+        answer = self._exchange(_IDENTITY, token, timeout_s, grace_s=0.0)
+        done = remote.read(token, answer.out, answer.err)
+        if done is not None and self._identity is not None and done.stdout != self._identity:
+            raise TargetUnreachable(
+                f"another phone answers as {self.serial} than before",
+                "see which phone has which address, and begin again",
+            )
+        return done is not None
 
     def _reap(self, token: str) -> None:
         """End what a command left running, as well as can be done."""
