@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vitbench.runtime import AgentSession, ProcessTime, Runtime, TensorFile
     from vitbench.transport import Transport
 
+PHONES = "adb"
 WATCH_S = 1.5
 SIM_ITERATIONS = 100
 TESTED = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -34,13 +35,15 @@ CONSTRAINTS = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What an examination found. `noise` is None where it was not asked for."""
+    """What an examination found. `noise` is None where it was not measured; `no_noise` says why, where it was
+    asked for."""
 
     target: str
     simulated: bool
     facts: Mapping[str, Any]
     findings: tuple[Finding, ...]
     noise: Noise | None
+    no_noise: str | None = None
 
     def count(self, verdict: Verdict) -> int:
         """Findings of this verdict."""
@@ -65,23 +68,43 @@ def examine(
         on_stage: told what begins, before it begins.
 
     Raises:
+        UsageError: several phones are connected and none was chosen, or the target makes no sense.
         TargetUnreachable: there is no way to the target.
         ToolError: its agent or its runtime failed.
     """
     from vitbench import runtime, transport
 
     engine = runtime.for_target(target)
+    if target.transport == PHONES:
+        from vitbench.doctor.phone import examine_phone
+
+        here = Machine(
+            facts={}, before={}, after={}, places=tuple(_places(results)), libraries=libraries(CONSTRAINTS)
+        )
+        found = examine_phone(target, engine, here=here, threads=threads, on_stage=on_stage)
+        return found if noise else replace(found, no_noise=None)
     with transport.open(target) as link, tempfile.TemporaryDirectory(prefix="vitbench-doctor-") as scratch:
         opener = _Opener(link, engine, threads, Path(scratch))
         on_stage(f"watching {target.name} for {WATCH_S:g} s")
         machine = _read(opener, target, threads or target.threads, _places(results))
-        measured = None
-        # The network of the noise check is an ONNX graph.
-        if noise and machine.runtime_version is not None and engine.artifact_format in (None, "onnx"):
+        measured, why_not = None, _why_no_noise(engine, machine) if noise else None
+        if noise and why_not is None:
             on_stage("measuring its noise for about 10 s")
             measured = check_noise(opener.session)
     findings = tuple(knob.judge(machine) for knob in KNOBS)
-    return Diagnosis(target.name, target.simulated, dict(machine.facts), findings, measured)
+    return Diagnosis(target.name, target.simulated, dict(machine.facts), findings, measured, why_not)
+
+
+def _why_no_noise(engine: Runtime, machine: Machine) -> str | None:
+    """Why the noise cannot be measured; None where it can."""
+    if machine.runtime_version is None:
+        return f"not measured: {engine.name} is not there"
+    if engine.artifact_format not in (None, "onnx"):
+        return (
+            f"not measured: its network is an ONNX graph, and {engine.name} runs {engine.artifact_format}; "
+            "`vitbench doctor -t cpu` measures that of this machine"
+        )
+    return None
 
 
 class _Opener:

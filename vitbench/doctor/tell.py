@@ -20,7 +20,10 @@ FIX = "fix: "
 
 
 def as_json(diagnosis: Diagnosis) -> str:
-    """Everything that was found, as one object: `findings` is a list of knob, verdict, seen and fix."""
+    """Everything that was found, as one object: `findings` is a list of knob, verdict, seen and fix.
+
+    `noise` is null where it was not measured; `no_noise` says why, where it was asked for.
+    """
     noise = diagnosis.noise
     data = {
         "target": diagnosis.target,
@@ -28,14 +31,18 @@ def as_json(diagnosis: Diagnosis) -> str:
         "machine": dict(diagnosis.facts),
         "findings": [asdict(finding) for finding in diagnosis.findings],
         "noise": None if noise is None else {"verdict": judge_noise(noise).verdict, **asdict(noise)},
+        "no_noise": diagnosis.no_noise,
     }
     return json.dumps(data, indent=2, default=str) + "\n"
 
 
 def as_text(diagnosis: Diagnosis, screen: Screen) -> str:
     """One line per knob, a fix under each that needs one, and what it all comes to."""
-    noise = diagnosis.noise
-    findings = [*diagnosis.findings, *([judge_noise(noise)] if noise else [])]
+    findings = [*diagnosis.findings]
+    if diagnosis.noise is not None:
+        findings.append(judge_noise(diagnosis.noise))
+    elif diagnosis.no_noise is not None:
+        findings.append(Finding(NOISE, Verdict.UNKNOWN, diagnosis.no_noise))
     width = max(len(finding.knob) for finding in findings) + 2
     lines = [screen.paint(line, "bold") for line in screen.wrap(_title(diagnosis))] + [""]
     for finding in findings:
@@ -66,13 +73,15 @@ def judge_noise(noise: Noise) -> Finding:
 def _title(diagnosis: Diagnosis) -> str:
     facts = diagnosis.facts
     known = [
+        facts.get("phone"),
         facts.get("cpu_model"),
         f"{facts['cores']} cores" if facts.get("cores") else None,
         facts.get("os"),
         f"kernel {facts['kernel']}" if facts.get("kernel") else None,
     ]
     title = f"{diagnosis.target}: {', '.join(str(word) for word in known if word)}"
-    return clean(f"SIMULATED, nothing was examined. {title}" if diagnosis.simulated else title)
+    what = "this is a stand-in for a phone" if facts.get("phone") else "nothing was examined"
+    return clean(f"SIMULATED, {what}. {title}" if diagnosis.simulated else title)
 
 
 def _lines(finding: Finding, knob_width: int, screen: Screen) -> Iterator[str]:
@@ -86,7 +95,7 @@ def _lines(finding: Finding, knob_width: int, screen: Screen) -> Iterator[str]:
     yield from (indent + line for line in seen[1:])
     if fix := clean(finding.fix or ""):
         # A command is to be copied: it stays on one line.
-        lines = [fix] if "sudo" in fix else wrap(fix, room - len(FIX))
+        lines = [fix] if "sudo" in fix or fix.startswith("adb ") else wrap(fix, room - len(FIX))
         yield from (
             indent + (FIX if number == 0 else " " * len(FIX)) + line for number, line in enumerate(lines)
         )
