@@ -1,7 +1,8 @@
 """How often does a comparison of a thing with itself hold 1 in its 95 % interval?
 
 Runs `vitbench compare A A` with one seed after the other and counts. Each comparison is a record in a
-directory, and what is there already is not run again, so that this can be stopped and gone on with.
+directory, and what is there already is not run again, so that this can be stopped and gone on with. One that
+was disturbed so much that its interval has no ends says nothing: it does not count, and is run again.
 
     python -m benchmarks.null [--runs 20] [--target cpu] [--results DIR] [--subject relu ...]
 """
@@ -9,6 +10,7 @@ directory, and what is there already is not run again, so that this can be stopp
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import subprocess
 import sys
@@ -28,13 +30,20 @@ LEAST_SHARE = 0.8
 
 
 def taken(results: Path) -> dict[int, Comparison]:
-    """Comparisons that are there already, by seed."""
+    """Comparisons that are there already and have an interval, by seed: one without ends says nothing."""
     if not results.is_dir():
         return {}
     found, problems = Store(results).records()
     for problem in problems:
         print(problem, file=sys.stderr)
-    return {record.seed: record for record in found if isinstance(record, Comparison)}
+    comparisons = [record for record in found if isinstance(record, Comparison)]
+    return {record.seed: record for record in comparisons if interval_of(record) is not None}
+
+
+def interval_of(record: Comparison) -> tuple[float, float] | None:
+    """The 95 % interval of the ratio; None where too few pairs have one."""
+    ratio = record.ratio
+    return (ratio.low, ratio.high) if ratio and 0 < ratio.low and math.isfinite(ratio.high) else None
 
 
 def run(arguments: Sequence[str], target: str, seed: int, results: Path) -> None:
@@ -50,15 +59,16 @@ def summarise(name: str, found: dict[int, Comparison]) -> bool:
     """Print every interval and the count; whether enough of them hold 1."""
     held = 0
     for seed, record in sorted(found.items()):
-        ratio = record.ratio
-        if ratio is None or ratio.low is None or ratio.high is None:
-            raise SystemExit(f"{record.id} has no interval")
-        holds = ratio.low <= 1 <= ratio.high
+        interval = interval_of(record)
+        if record.ratio is None or interval is None:
+            continue
+        low, high = interval
+        holds = low <= 1 <= high
         held += holds
         verdict = "holds 1" if holds else "does not hold 1"
         print(
-            f"  seed {seed:2d}: {ratio.ratio:.4f} [{ratio.low:.4f}, {ratio.high:.4f}], "
-            f"{ratio.pairs} pairs, {record.status}: {verdict}"
+            f"  seed {seed:2d}: {record.ratio.ratio:.4f} [{low:.4f}, {high:.4f}], "
+            f"{record.ratio.pairs} pairs, {record.status}: {verdict}"
         )
     print(f"{name}: {held} of {len(found)} intervals hold 1")
     return held >= LEAST_SHARE * len(found)
