@@ -43,7 +43,7 @@ def taken(results: Path) -> dict[int, Comparison]:
 def interval_of(record: Comparison) -> tuple[float, float] | None:
     """The 95 % interval of the ratio; None where too few pairs have one."""
     ratio = record.ratio
-    return (ratio.low, ratio.high) if ratio and 0 < ratio.low and math.isfinite(ratio.high) else None
+    return (ratio.low, ratio.high) if ratio and ratio.low > 0 and math.isfinite(ratio.high) else None
 
 
 def run(arguments: Sequence[str], target: str, seed: int, results: Path) -> None:
