@@ -13,8 +13,8 @@ from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ExitCode, TargetUnreachable, UsageError, VitbenchError
 from vitbench.transport.adb import choice
 from vitbench.transport.adb.client import Adb, parse_devices, parse_version
-from vitbench.transport.adb.store import free_bytes
-from vitbench.transport.adb.tree import read_tree
+from vitbench.transport.posix.scripts import free_bytes
+from vitbench.transport.posix.tree import read_tree
 
 LISTING = """\
 * daemon not running; starting now at tcp:5037

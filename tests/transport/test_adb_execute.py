@@ -16,7 +16,7 @@ import pytest
 from tests.support.adb_device.fixtures import MakePhone
 from tests.support.adb_device.phone import Phone, wait_until
 from tests.support.adb_device.targets import open_phone
-from tests.transport.test_adb_quoting import HOSTILE
+from tests.transport.test_posix_quoting import HOSTILE
 from vitbench.errors import ToolError, UsageError
 from vitbench.transport.adb import AdbTransport
 

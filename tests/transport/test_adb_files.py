@@ -16,7 +16,9 @@ from tests.support.adb_device.phone import Phone
 from tests.support.adb_device.targets import open_phone
 from vitbench.errors import ExitCode, ToolError, UsageError
 from vitbench.transport.adb import AdbTransport, store
-from vitbench.transport.adb.tree import FILES_PER_SCRIPT, Tree, read_tree
+from vitbench.transport.posix import store as posix_store
+from vitbench.transport.posix.scripts import install_script
+from vitbench.transport.posix.tree import FILES_PER_SCRIPT, Tree, read_tree
 
 pytestmark = pytest.mark.adb
 
@@ -186,7 +188,7 @@ def test_a_file_that_changes_while_it_is_pushed(
         local.write_bytes(b"as it is now..")
         return tree
 
-    monkeypatch.setattr(store, "read_tree", and_change)
+    monkeypatch.setattr(posix_store, "read_tree", and_change)
     with pytest.raises(ToolError, match="model does not arrive whole on phone"):
         link.push(tmp_path / "model")
     assert not list(phone.path(store.BASE).iterdir())
@@ -227,7 +229,7 @@ def test_the_last_step_of_a_push_may_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "passing").write_text("verified")
     (tmp_path / "hash").mkdir()
     (tmp_path / "hash" / "final").write_text("damaged")
-    script = store.install_script(f"{tmp_path}/passing", f"{tmp_path}/hash/final")
+    script = install_script(f"{tmp_path}/passing", f"{tmp_path}/hash/final")
     for _ in range(2):
         subprocess.run(["sh", "-c", script], check=True)
         assert (tmp_path / "hash" / "final").read_text() == "verified"

@@ -18,7 +18,7 @@ from vitbench.doctor.phone_state import Handset
 from vitbench.errors import TargetUnreachable, UsageError, VitbenchError
 from vitbench.runtime.benchmark_model import STAND_IN, BenchmarkModel
 from vitbench.runtime.phone import Tool, text_of
-from vitbench.transport.adb.store import free_bytes
+from vitbench.transport.posix.scripts import free_bytes
 
 if TYPE_CHECKING:
     from vitbench.android.shell import Run

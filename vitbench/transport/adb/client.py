@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vitbench.errors import TargetUnreachable, UsageError
+from vitbench.transport.posix import process
+from vitbench.transport.posix.process import GRACE_S, Answer, last_line
 
 QUERY_S = 20.0
-GRACE_S = 5.0
 # What adb says when it cannot talk to its own server.
 SERVER_TROUBLE = re.compile(r"cannot connect to daemon|failed to start daemon|could not install.*smartsocket")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one call of adb ended with; `timed_out` when it was stopped."""
-
-    code: int
-    out: bytes
-    err: bytes
-    timed_out: bool = False
-
-    @property
-    def text(self) -> str:
-        """Standard output."""
-        return self.out.decode(errors="replace")
-
-    @property
-    def complaint(self) -> str:
-        """Everything it said, for messages: errors first, since adb writes some of them to either stream."""
-        return "\n".join(
-            stream.decode(errors="replace").strip() for stream in (self.err, self.out) if stream.strip()
-        )
 
 
 class Adb:
@@ -76,38 +52,16 @@ class Adb:
 
         The input ends with this process too, however that ends.
         """
-        reader, lifeline = os.pipe()
-        with os.fdopen(lifeline, "wb", buffering=0) as line:
-            try:
-                process = subprocess.Popen(
-                    [self.program, *arguments],
-                    stdin=reader,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                )
-            except OSError as error:
-                if error.errno == errno.E2BIG:
-                    raise UsageError(
-                        "a command for the phone is too long", "give it fewer or shorter arguments"
-                    ) from None
-                raise TargetUnreachable(
-                    f"cannot run {self.program}: {error.strerror}", "see that `adb version` works"
+        try:
+            return process.converse([self.program, *arguments], timeout_s, grace_s=grace_s)
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise UsageError(
+                    "a command for the phone is too long", "give it fewer or shorter arguments"
                 ) from None
-            finally:
-                os.close(reader)
-            with process:
-                try:
-                    try:
-                        out, err = process.communicate(timeout=timeout_s)
-                        return Answer(process.returncode, out, err)
-                    except subprocess.TimeoutExpired:
-                        line.close()
-                    out, err = _end(process, grace_s)
-                    return Answer(process.returncode, out, err, timed_out=True)
-                except BaseException:
-                    process.kill()
-                    process.wait()  # leaving the block does not, after Ctrl-C
-                    raise
+            raise TargetUnreachable(
+                f"cannot run {self.program}: {error.strerror}", "see that `adb version` works"
+            ) from None
 
     def devices(self) -> dict[str, str]:
         """Serial number to state of every device that the server knows.
@@ -130,14 +84,6 @@ class Adb:
         return parse_version(self.run("version").text)
 
 
-def _end(process: subprocess.Popen[bytes], grace_s: float) -> tuple[bytes, bytes]:
-    try:
-        return process.communicate(timeout=grace_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()
-
-
 def parse_devices(text: str) -> dict[str, str]:
     """Serial number to state ("device", "offline", "unauthorized", "no permissions (...)", ...)."""
     _, _, listing = text.replace("\r", "").rpartition("List of devices attached")
@@ -158,8 +104,3 @@ def reason(complaint: str) -> str:
     """The line of what adb said that tells why: its error, else the last one."""
     errors = [line for line in complaint.splitlines() if "error: " in line]
     return last_line("\n".join(errors) or complaint)
-
-
-def last_line(text: str) -> str:
-    """The last line that says something."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

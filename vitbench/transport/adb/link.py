@@ -4,49 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
-from vitbench.transport.adb import choice, remote
-from vitbench.transport.adb.client import Adb, Answer, last_line, reason
-from vitbench.transport.base import Completed
+from vitbench.errors import TargetUnreachable
+from vitbench.transport.adb import choice
+from vitbench.transport.adb.client import Adb, reason
+from vitbench.transport.posix import remote
+from vitbench.transport.posix.link import ASK_S, PING_S, Link, LinkLost
+from vitbench.transport.posix.process import Answer, last_line
 
-ATTEMPTS = 4
+WRITE_HINT = "see that /data/local/tmp can be written by `adb shell`"
 RECOVERY_S = 20.0
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 1.0
 CONNECT_S = 10.0
-ASK_S = 30.0
-PING_S = 5.0
-TAIL_LINES = 20
 # adb could not even open a stream to the phone: the command never began.
 _NOT_BEGUN = re.compile(
     r"(?:error|adb): (?:device (?:'.*' not found|offline|still \w+|unauthorized)|no devices)"
 )
 # What stays the same of one phone; an address can come to be another one's.
 _IDENTITY = ["sh", "-c", "getprop ro.serialno; getprop ro.product.model"]
-_T = TypeVar("_T")
 
 
-class LinkLost(TargetUnreachable):
-    """The link went during a call.
-
-    Args:
-        message: what was lost.
-        began: whether the command may have begun on the phone.
-        silent: whether nothing came at all until time was up, so that adb may not know of the loss.
-        token: of the command.
-    """
-
-    def __init__(self, message: str, *, began: bool = True, silent: bool = False, token: str = "") -> None:
-        super().__init__(message, "it can be tried again", transient=True)
-        self.began = began
-        self.silent = silent
-        self.token = token
-
-
-class Link:
+class PhoneLink(Link):
     """One phone. Every call names it, and nothing done here touches another one.
 
     Args:
@@ -56,6 +36,7 @@ class Link:
     """
 
     def __init__(self, adb: Adb, serial: str, recovery_s: float = RECOVERY_S) -> None:
+        super().__init__(f"phone {serial}", kind="phone", medium="cable", write_hint=WRITE_HINT)
         self.adb = adb
         self.serial = serial
         self.recovery_s = recovery_s
@@ -91,79 +72,6 @@ class Link:
     def run(self, *arguments: str, timeout_s: float) -> Answer:
         """Run an adb command on this phone."""
         return self.adb.run("-s", self.serial, *arguments, timeout_s=timeout_s)
-
-    def call(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """Run a program on the phone, once; it is ended when time is up.
-
-        Raises:
-            LinkLost: its output did not come whole.
-            ToolError: it did not end in time.
-        """
-        token = remote.new_token()
-        answer = self._exchange(argv, token, timeout_s, PING_S)
-        done = remote.read(token, answer.out, answer.err)
-        if answer.timed_out:
-            raise self._overdue(argv[0], token, timeout_s, answer, done)
-        if done is None:
-            raise self._lost(argv[0], token, answer)
-        return done
-
-    def call_again(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """`call` for what may be repeated: a lost link is brought back and the program run anew.
-
-        Raises:
-            TargetUnreachable: the link stays lost.
-            ToolError: it did not end in time.
-        """
-        return self.persist(lambda: self.call(argv, timeout_s))
-
-    def call_once(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """`call` for what may not be repeated: it is run anew only where it never began.
-
-        Raises:
-            TargetUnreachable: the link was lost; transient.
-            ToolError: it did not end in time.
-        """
-        return self.persist(lambda: self.call(argv, timeout_s), repeatable=False)
-
-    def ask(self, script: str, timeout_s: float = ASK_S) -> str:
-        """Output of a shell script of ours, which may be repeated.
-
-        Raises:
-            TargetUnreachable: the link stays lost.
-            ToolError: it failed.
-        """
-        done = self.call_again(["sh", "-c", script], timeout_s)
-        if done.returncode:
-            raise ToolError(
-                f"phone {self.serial} refused: {last_line(done.stderr) or f'code {done.returncode}'}",
-                "see that /data/local/tmp can be written by `adb shell`",
-                tail=tail(done.stderr),
-            )
-        return done.stdout
-
-    def persist(self, step: Callable[[], _T], *, repeatable: bool = True) -> _T:
-        """Take a step, bringing the link back where it is lost on the way.
-
-        Args:
-            step: what to do.
-            repeatable: whether it may be done again after it had begun.
-
-        Raises:
-            TargetUnreachable: the link stays lost, or is lost each time.
-        """
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return step()
-            except LinkLost as lost:
-                self.recover(lost)
-                if lost.began and not repeatable:
-                    raise TargetUnreachable(
-                        f"{lost.message}; the phone is back, but what came of it is not known",
-                        "run it again",
-                        transient=True,
-                    ) from lost
-        return step()
 
     def recover(self, lost: LinkLost) -> None:
         """Bring the link back and end what the lost command left running.
@@ -250,28 +158,9 @@ class Link:
             )
         return done is not None
 
-    def _reap(self, token: str) -> None:
-        """End what a command left running, as well as can be done."""
-        self._exchange(["sh", "-c", remote.reap(token)], remote.new_token(), PING_S, PING_S)
-
     def _exchange(self, argv: Sequence[str], token: str, timeout_s: float, grace_s: float) -> Answer:
         return self.adb.converse(
             ["-s", self.serial, "shell", remote.carry(argv, token)], timeout_s, grace_s=grace_s
-        )
-
-    def _overdue(
-        self, program: str, token: str, timeout_s: float, answer: Answer, done: Completed | None
-    ) -> VitbenchError:
-        """The error for a command that was stopped: was it slow, or had the link gone in silence?"""
-        if done is None and not self._answers(PING_S):
-            message = f"the link to phone {self.serial} was lost during `{program}`"
-            return LinkLost(message, silent=True, token=token)
-        if done is None:
-            self._reap(token)
-        return ToolError(
-            f"`{program}` did not end in {timeout_s:g} s on phone {self.serial}, and was stopped",
-            "see whether the phone is busy or hot; if the program needs longer, give it more time",
-            tail=tail(done.stderr if done else answer.err.decode(errors="replace")),
         )
 
     def _lost(self, program: str, token: str, answer: Answer) -> LinkLost:
@@ -281,8 +170,3 @@ class Link:
         return LinkLost(
             f"the link to phone {self.serial} was lost during `{program}`{said}", began=began, token=token
         )
-
-
-def tail(text: str) -> str:
-    """The last lines."""
-    return "\n".join(text.splitlines()[-TAIL_LINES:])

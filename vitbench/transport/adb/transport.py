@@ -12,13 +12,15 @@ from typing import ClassVar
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ToolError, UsageError, VitbenchError
 from vitbench.transport.adb import choice
-from vitbench.transport.adb.client import Adb, last_line
-from vitbench.transport.adb.link import RECOVERY_S, Link, tail
-from vitbench.transport.adb.quoting import quote
-from vitbench.transport.adb.remote import STARTER
-from vitbench.transport.adb.store import BASE, Store
+from vitbench.transport.adb.client import Adb
+from vitbench.transport.adb.link import RECOVERY_S, PhoneLink
+from vitbench.transport.adb.store import BASE, PhoneStore
 from vitbench.transport.base import Completed, Transport
 from vitbench.transport.channel import Channel
+from vitbench.transport.posix.link import tail
+from vitbench.transport.posix.process import last_line
+from vitbench.transport.posix.quoting import quote
+from vitbench.transport.posix.remote import STARTER
 
 CLOSE_S = 10.0
 PROPERTIES = {
@@ -54,9 +56,9 @@ class AdbTransport(Transport):
         serial, asked_by = choice.asked_serial(target.serial)
         if serial is None:
             serial = choice.only_device(adb.devices(), target.name)
-        self._link = Link(adb, serial, self.recovery_s)
+        self._link = PhoneLink(adb, serial, self.recovery_s)
         self._link.open(asked_by)
-        self._store = Store(self._link)
+        self._store = PhoneStore(self._link)
         self._store.prepare()
         self._scratch: list[str] = []
         self._facts: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A file or directory of this machine as it is to lie on the phone."""
+"""A file or directory of this machine as it is to lie on the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROGRAM_STARTS = (b"\x7fELF", b"#!")
 
 @dataclass(frozen=True)
 class Item:
-    """One file: path below the tree (empty for a tree that is one file), content and mode on the phone."""
+    """One file: path below the tree (empty for a tree that is one file), content and mode on the device."""
 
     path: str
     local: Path

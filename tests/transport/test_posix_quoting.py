@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitbench.errors import UsageError
-from vitbench.transport.adb.quoting import command_line, quote
+from vitbench.transport.posix.quoting import command_line, quote
 
 SHELLS = [found for name in ("sh", "mksh", "bash") if (found := shutil.which(name))]
 HOSTILE = [

@@ -1,7 +1,7 @@
 """The script that carries one command on the device, and what may be believed of its output.
 
-adb 29 ends with code 0 and cut output when the link goes. So the script ends both streams with a token that
-is drawn anew for each call: output without it is no result.
+adb 29 ends with code 0 and cut output when the link goes, ssh with a code that programs use as well. So the
+script ends both streams with a token that is drawn anew for each call: output without it is no result.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from vitbench.transport.adb.quoting import command_line, quote
 from vitbench.transport.base import Completed
+from vitbench.transport.posix.quoting import command_line, quote
 
 # What the shell calls itself when it cannot start the program.
 STARTER = "vitbench-exec"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.adb_device.phone import wait_until
-from vitbench.transport.adb import remote
 from vitbench.transport.base import Completed
+from vitbench.transport.posix import remote
 
 SHELLS = [found for name in ("sh", "mksh", "bash") if (found := shutil.which(name))]
 

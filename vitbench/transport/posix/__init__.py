@@ -1,0 +1,1 @@
+"""What devices with a POSIX shell have in common, whatever program reaches them."""
