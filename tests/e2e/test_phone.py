@@ -2,82 +2,221 @@
 
 from __future__ import annotations
 
-import json
+import signal
+import subprocess
+import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.cli import vitbench
+from tests.e2e.cli import COMMAND, vitbench
+from tests.e2e.phones import RELU, SAMPLES_US, SOFTMAX, TARGET, Inside, documents, recorded
+from tests.support import phones
 from tests.support.adb_device import Phone
 from tests.support.adb_device.fixtures import MakePhone
+from tests.support.adb_device.phone import wait_until
 from tests.support.benchmark_model import install
-from vitbench.records.schema import Record
-from vitbench.records.store import Store
+from vitbench.transport.adb import AdbTransport
 
 pytestmark = [pytest.mark.adb, pytest.mark.tflite]
-MODEL = ("--model", "attention-4x16:7x7")
-
-THERMAL = """\
-cat <<'END'
-IsStatusOverride: false
-ThermalEventListeners:
-Thermal Status: {status}
-Cached temperatures:
-	Temperature{{mValue=60.0, mType=0, mName=CPU0, mStatus=0}}
-HAL Ready: true
-Current temperatures from HAL:
-	Temperature{{mValue={cpu}, mType=0, mName=CPU0, mStatus=0}}
-	Temperature{{mValue={skin}, mType=3, mName=skin, mStatus=0}}
-END
-"""
+BLOCKS = 12
+CYCLES = 20
 
 
-def furnish(phone: Phone, *, status: int = 0, cpu: float = 35.5, skin: float = 30.0) -> Phone:
-    """Give a phone the cores of this machine, two clusters of one each, and services that tell its heat."""
-    for cpu_number, (capacity, khz) in enumerate(((250, 1_800_000), (1024, 2_800_000))):
-        folder = phone.path(f"/sys/devices/system/cpu/cpu{cpu_number}")
-        (folder / "cpufreq").mkdir(parents=True, exist_ok=True)
-        (folder / "cpu_capacity").write_text(f"{capacity}\n")
-        for name in ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq"):
-            (folder / "cpufreq" / name).write_text(f"{khz}\n")
-        (folder / "cpufreq" / "scaling_governor").write_text("schedutil\n")
-    phone.path("/sys/devices/system/cpu/online").write_text("0-1\n")
-    heat(phone, status=status, cpu=cpu, skin=skin)
-    tool(phone, "cmd", 'echo "$@" >>"${0%/bin/*}/commands"')
-    return phone
-
-
-def heat(phone: Phone, *, status: int, cpu: float, skin: float) -> None:
-    """How warm a phone says it is from now on."""
-    services = THERMAL.format(status=status, cpu=cpu, skin=skin)
-    tool(phone, "dumpsys", f'[ "$1" = thermalservice ] || exit 0\n{services}')
-
-
-def tool(phone: Phone, name: str, body: str) -> None:
-    path = phone.root / "bin" / name
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
+@pytest.fixture(scope="module", autouse=True)
+def _artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both models in the cache of the session."""
+    directory = tmp_path_factory.mktemp("export")
+    for model in (RELU, SOFTMAX):
+        done = vitbench("export", "-m", model, "-t", "snapdragon", cwd=directory)
+        assert done.code == 0, done.err
 
 
 @pytest.fixture
 def phone(make_phone: MakePhone) -> Phone:
     """A phone that says that it is none."""
-    return furnish(make_phone({"ro.vitbench.stand_in": "1", "ro.soc.model": "SM8550"}))
+    return phones.furnish(make_phone(phones.STAND_IN))
 
 
 @pytest.fixture
-def binary(tmp_path: Path) -> Path:
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    return install(folder)
+def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """The command line in this process, with a tool that is kept by a variable."""
+    monkeypatch.setenv("VITBENCH_BENCHMARK_MODEL", str(install(tmp_path, BM_SAMPLES_US=SAMPLES_US)))
+    return Inside(tmp_path, capsys, monkeypatch)
 
 
-def run(binary: Path, *more: str, cwd: Path) -> Any:
-    return vitbench("run", *MODEL, "-t", "snapdragon", "--benchmark-binary", str(binary), *more, cwd=cwd)
-
-
-def test_from_a_name_to_a_figure(phone: Phone, binary: Path, tmp_path: Path) -> None:
-    done = run(binary, cwd=tmp_path)
-    print(done.out, done.err)
+def test_from_a_name_to_a_figure(phone: Phone, tmp_path: Path) -> None:
+    binary = install(tmp_path)
+    done = vitbench("run", "-m", RELU, *TARGET, "--quick", "--benchmark-binary", binary, cwd=tmp_path)
     assert done.code == 0, done.err
+    assert done.out.startswith("SIMULATED")
+    assert "compute only: the copies to and from the device could not be timed" in done.out
+    (record,) = recorded(tmp_path)
+    assert record.simulated
+    assert record.parity is not None
+    assert record.parity.passed
+    assert record.protocol.transfers == "absent"
+    assert record.protocol.affinity == (1,)
+    assert record.estimate is not None
+    assert record.estimate.latency_ms is None
+    assert record.estimate.compute_ms is not None
+    assert 0 < record.estimate.compute_ms < 1000
+    assert record.target.device == "vitbench Test Phone, Snapdragon 8 Gen 2 (SM8550)"
+    assert record.environment["facts"]["serial"] == phone.serial
+    assert len(record.blocks) == 2
+    for block in record.blocks:
+        assert block.told is not None
+        assert block.told.count >= 5
+        assert block.told.median_ns == pytest.approx(block.median_ms * 1e6)
+        assert block.samples.total_ns == ()
+        assert block.steady is None
+        assert block.after.temp_c == 35.5
+        assert block.after.phone is not None
+        assert block.after.phone["thermal_status"] == 0
+        assert (block.after.phone["skin_c"], block.after.phone["fixed_performance"]) == (30.0, True)
+
+    plain, shown = (vitbench("report", *more, cwd=tmp_path) for more in ((), ("--simulated",)))
+    assert "attention-4x16" not in plain.out
+    assert "simulated" in plain.out + plain.err
+    assert shown.code == 0
+    assert "SIMULATED" in shown.out
+    assert "attention-4x16" in shown.out
+
+
+def test_two_models_are_compared_in_pairs(phone: Phone, inside: Inside) -> None:
+    done = inside("compare", RELU, SOFTMAX, *TARGET, "--quick")
+    assert done.code == 0, done.err
+    (comparison,) = documents(inside.cwd)
+    assert comparison["simulated"]
+    assert comparison["value_is"] == "compute"
+    assert len(comparison["pairs"]) == 6
+    assert comparison["ratio"]["ratio"] == pytest.approx(1.0, abs=0.01)
+    assert phones.fixed_performance(phone)[-1] is False
+
+
+def test_a_tool_without_a_result_file_tells_by_its_text(phone: Phone, inside: Inside) -> None:
+    binary = install(inside.cwd, BM_SAMPLES_US=SAMPLES_US, BM_WITHOUT="result_file_path")
+    done = inside.run("--benchmark-binary", binary)
+    assert done.code == 0, done.err
+    (record,) = inside.records()
+    assert [block.median_ms for block in record.blocks] == [1.0, 1.0]
+
+
+def test_a_phone_without_the_mode_for_benchmarks_is_told(phone: Phone, inside: Inside) -> None:
+    phones.refuse_fixed_performance(phone)
+    assert inside.run().code == 0
+    (record,) = inside.records()
+    assert record.blocks[0].after.phone is not None
+    assert record.blocks[0].after.phone["fixed_performance"] is False
+
+
+def test_threads_beyond_the_cluster_are_refused(phone: Phone, inside: Inside) -> None:
+    done = inside.run("--threads", "2")
+    assert done.code == 2
+    assert "2 threads do not fit on the 1 big cores" in done.err
+    assert inside.records() == []
+
+
+def test_of_two_phones_one_is_to_be_named(make_phone: MakePhone, inside: Inside) -> None:
+    first, second = (phones.furnish(make_phone(phones.STAND_IN)) for _ in range(2))
+    done = inside.run()
+    assert done.code == 2
+    assert first.serial in done.err
+    assert second.serial in done.err
+    assert inside.run("--serial", second.serial).code == 0
+    (record,) = inside.records()
+    assert record.environment["facts"]["serial"] == second.serial
+    assert phones.pushed(second)
+    assert not phones.pushed(first)
+    assert phones.commands(first) == []
+
+
+@pytest.mark.parametrize("where", ["results", "binary"])
+def test_names_that_a_shell_would_take_for_more(where: str, phone: Phone, inside: Inside) -> None:
+    """Each would make a file named `taken`, here or on the phone."""
+    folder = inside.cwd / "a \"b\" 'c'; touch taken; $(touch taken) `touch taken` && é"
+    folder.mkdir()
+    if where == "binary":
+        done = inside.run("--benchmark-binary", install(folder, BM_SAMPLES_US=SAMPLES_US))
+        assert len(inside.records()) == 1
+    else:
+        done = inside.run("--results", folder / "results")
+        assert len(recorded(folder)) == 1
+    assert done.code == 0, done.err
+    assert not list(inside.cwd.rglob("taken"))
+    assert not (phone.root / "taken").exists()
+
+
+def test_a_serial_number_is_no_command(phone: Phone, inside: Inside) -> None:
+    done = inside.run("--serial", "x;touch${IFS}taken;$(touch${IFS}taken)'\"")
+    assert done.code == 4
+    assert "there is no phone x;touch" in done.err
+    assert not list(inside.cwd.rglob("taken"))
+
+
+def test_ctrl_c_leaves_the_phone_as_it_was(phone: Phone, inside: Inside) -> None:
+    phones.count_runs(phone, pause_at=3)
+    process = subprocess.Popen(
+        [*COMMAND, "run", "-m", RELU, *TARGET, "--quick"],
+        cwd=inside.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        # A short run that tells how long an iteration takes, the first block, and the second one.
+        wait_until(lambda: phones.runs(phone) == 3, "the second block never began", timeout_s=60)
+        assert phones.fixed_performance(phone)[-1] is True
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, err
+    assert "interrupted by the user after 1 of 2 blocks" in out
+    assert "Traceback" not in err
+    assert phones.fixed_performance(phone)[-1] is False
+    wait_until(lambda: not phone.processes(), "something still runs on the phone")
+    (record,) = inside.records()
+    assert len(record.blocks) == 1
+
+
+def test_nothing_is_lost_in_a_sweep_while_the_cable_comes_and_goes(
+    make_phone: MakePhone, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AdbTransport, "recovery_s", 10.0)
+    phone, other = (phones.furnish(make_phone(phones.STAND_IN)) for _ in range(2))
+    links = other.device.connected
+    done = threading.Event()
+    cycles = 0
+
+    def shake() -> None:
+        nonlocal cycles
+        while cycles < CYCLES and not done.wait(0.5):
+            phone.unplug()
+            done.wait(0.05)
+            phone.replug()
+            cycles += 1
+
+    shaker = threading.Thread(target=shake)
+    shaker.start()
+    try:
+        ended = inside("run", "-m", f"{RELU},{SOFTMAX}", *TARGET, "--serial", phone.serial, "--quick",
+                       "--blocks", str(BLOCKS))  # fmt: skip
+    finally:
+        done.set()
+        shaker.join()
+    assert ended.code == 0, ended.err
+    assert cycles == CYCLES
+    records = inside.records()
+    assert [record.workload.attention for record in records] == ["relu", "softmax"]
+    for record in records:
+        lost = sum("the link was lost" in reason for reason in record.reasons)
+        # Up to a fifth of the blocks is replaced; what is lost beyond that is missing, and said.
+        assert len(record.blocks) == BLOCKS - max(0, lost - BLOCKS // 5), record.reasons
+        assert {block.median_ms for block in record.blocks} == {1.0}
+    assert phones.fixed_performance(phone)[-1] is False
+    assert (other.state, other.device.connected) == ("device", links)
+    assert not phones.pushed(other)
+    assert phones.commands(other) == []

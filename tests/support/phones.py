@@ -5,6 +5,7 @@ What a phone says of itself lies in files below its root, so that it can change 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -112,3 +113,51 @@ def commands(phone: Phone) -> list[str]:
 def pushed(phone: Phone) -> list[Path]:
     """Every file that vitbench keeps on the phone."""
     return sorted(path for path in phone.path("/data/local/tmp/vitbench").rglob("*") if path.is_file())
+
+
+# What binds the tool to cores runs it: here it can be counted, slowed down, and followed by heat.
+TASKSET = """\
+ROOT="${{0%/bin/*}}"
+echo run >>"$ROOT/runs"
+N=$(wc -l <"$ROOT/runs")
+[ "$N" != {pause_at} ] || sleep {pause_s}
+/usr/bin/taskset "$@"
+CODE=$?
+[ "$N" != {hot_after} ] || cp "$ROOT/services/hot" "$ROOT/services/once"
+exit $CODE
+"""
+# Once after that run the phone is hot, and it has cooled down when it is asked again.
+DUMPSYS_ONCE = """\
+DIR="${0%/bin/*}/services"
+[ "$1" = thermalservice ] && [ -e "$DIR/once" ] && { cat "$DIR/once"; rm "$DIR/once"; exit; }
+cat "$DIR/$1" 2>/dev/null || echo "Can't find service: $1"
+"""
+
+
+def count_runs(
+    phone: Phone, *, pause_at: int | None = None, pause_s: float = 30.0, hot_after: int | None = None
+) -> None:
+    """Count the runs of the tool from now on.
+
+    Args:
+        pause_at: the run, from 1, that sleeps first.
+        hot_after: the run after which the phone says once that it throttles.
+    """
+    (phone.root / "runs").unlink(missing_ok=True)
+    service(phone, "hot", THERMAL.format(status=2, cpu=80.0, skin=30.0))
+    program(phone, "dumpsys", DUMPSYS_ONCE)
+    program(phone, "taskset", TASKSET.format(pause_at=pause_at, pause_s=pause_s, hot_after=hot_after))
+
+
+def runs(phone: Phone) -> int:
+    """How often the tool was started so far."""
+    path = phone.root / "runs"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def program_for(abi: str) -> bytes:
+    """A program for Android as far as its header tells; nothing can run it."""
+    machine, bits = {"arm64-v8a": (183, 64), "armeabi-v7a": (40, 32)}[abi]
+    head = b"\x7fELF" + bytes([bits // 32, 1, 1]) + bytes(9) + struct.pack("<HHI", 3, machine, 1)
+    # No program header: linked statically.
+    return head + bytes(40 if bits == 64 else 28) + bytes(100)

@@ -16,7 +16,7 @@ from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
 from vitbench.runtime.litert import LiteRt
-from vitbench.runtime.phone import HELP_TIMEOUT_S, PhoneSession, Tool, local_checker, text_of
+from vitbench.runtime.phone import HELP_TIMEOUT_S, PhoneSession, Tool, local_checker, repeated, text_of
 from vitbench.runtime.session import AgentSession
 from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
@@ -127,7 +127,7 @@ class BenchmarkModel(Runtime):
         program = transport.push(chosen.path)
         key = (id(transport), program)
         if key not in self._tools:
-            done = transport.execute([program, flags.HELP], HELP_TIMEOUT_S)
+            done = repeated(lambda: transport.execute([program, flags.HELP], HELP_TIMEOUT_S))
             text = together(done.stdout, done.stderr, done.returncode)
             known = flags.read_help(text, done.returncode)
             self._tools[key] = Tool(program, chosen, known, simulated)

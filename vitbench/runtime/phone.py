@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from vitbench import transport as transports
 from vitbench.android import power, state
@@ -20,7 +21,7 @@ from vitbench.benchmark_model.command import Invocation, command, writes_result_
 from vitbench.benchmark_model.flags import Flags
 from vitbench.benchmark_model.result import ToolResult, read_result
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ToolError, UsageError, VitbenchError
+from vitbench.errors import TargetUnreachable, ToolError, UsageError, VitbenchError
 from vitbench.runtime.session import AgentSession, LayerTime, LoadInfo, Readings
 from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
@@ -32,6 +33,10 @@ PILOT = (1, 5)
 PILOT_LIMIT_S = 300.0
 # The tool ends by itself a little before it is given up.
 SPARE_S = 10.0
+# How often a question is asked again whose answer was lost, and how soon its link must be back for that.
+REPEATS = 4
+SOON_S = 15.0
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,33 @@ class Tool:
     expected_ns: dict[str, int] = field(default_factory=dict)
 
 
+def repeated(step: Callable[[], _T]) -> _T:
+    """Take a step that does no harm when it is taken again, where the link breaks on the way and comes back.
+
+    Raises:
+        TargetUnreachable: the link does not come back soon, or breaks each time.
+    """
+    for _ in range(REPEATS):
+        begin = time.monotonic()
+        try:
+            return step()
+        except TargetUnreachable as error:
+            # The transport waits for a link; one that is still not back after that is not waited for again.
+            if not error.transient or time.monotonic() - begin > SOON_S:
+                raise
+    return step()
+
+
 def text_of(transport: Transport) -> Callable[[Sequence[str]], str]:
-    """What runs a program on a phone and returns its stdout.
+    """What runs a program on a phone that may be run twice, and returns its stdout.
 
     Raises (what it returns):
         ToolError: the program failed.
+        TargetUnreachable: the link was lost.
     """
 
     def run(argv: Sequence[str]) -> str:
-        done = transport.execute(argv, ASK_TIMEOUT_S)
+        done = repeated(lambda: transport.execute(argv, ASK_TIMEOUT_S))
         if done.returncode:
             raise ToolError(
                 f"`{argv[0]}` failed on the phone with status {done.returncode}", tail=done.stderr
@@ -174,7 +197,7 @@ class PhoneSession:
         known = self._tool.expected_ns
         if self._graph not in known:
             warmup, timed = PILOT
-            run = self.series(warmup, timed, PILOT_LIMIT_S).run
+            run = repeated(lambda: self.series(warmup, timed, PILOT_LIMIT_S)).run
             # The tool counts whole microseconds: what takes less shows as none.
             known[self._graph] = max(run.median_ns or run.avg_ns or 0, 1000)
         return known[self._graph]
