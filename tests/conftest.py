@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.adb_device.fixtures import adb_server, make_phone
+from tests.support.sshd.fixtures import board
 
-__all__ = ["adb_server", "make_phone"]
+__all__ = ["adb_server", "board", "make_phone"]
 
 
 def _nvidia_gpu() -> bool:

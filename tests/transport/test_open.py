@@ -32,7 +32,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
 class Elsewhere(LocalTransport):
     """What an installed package might offer."""
 
-    name = "ssh"
+    name = "serial"
 
 
 def test_opens_the_built_in_ones() -> None:
@@ -43,15 +43,17 @@ def test_opens_the_built_in_ones() -> None:
 
 
 def test_a_transport_nobody_offers_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="'board' is reached by ssh, which this version cannot do") as caught:
-        transport.open(target("ssh"))
+    with pytest.raises(
+        UsageError, match="'board' is reached by serial, which this version cannot do"
+    ) as caught:
+        transport.open(target("serial"))
     assert caught.value.hint is not None
-    assert "adb, local, sim" in caught.value.hint
+    assert "adb, local, sim, ssh" in caught.value.hint
 
 
 def test_an_installed_package_can_offer_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, "ssh", f"{__name__}:Elsewhere")
-    with transport.open(target("ssh")) as opened:
+    offer(monkeypatch, "serial", f"{__name__}:Elsewhere")
+    with transport.open(target("serial")) as opened:
         assert type(opened) is Elsewhere
 
 
@@ -62,9 +64,9 @@ def test_the_built_in_ones_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_package_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, "ssh", "no.such.module:Nothing")
+    offer(monkeypatch, "serial", "no.such.module:Nothing")
     with pytest.raises(UsageError, match=r"cannot be loaded from no\.such\.module:Nothing"):
-        transport.open(target("ssh"))
+        transport.open(target("serial"))
 
 
 def load_and_measure(opened: transport.Transport, script: SimScript, block: int, counts: list[int]) -> None:

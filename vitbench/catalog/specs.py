@@ -222,7 +222,8 @@ class ModelSpec(Spec):
 class TargetSpec(Spec):
     """A device and how it is reached: one TOML file under targets/.
 
-    `serial` says which phone of several is meant, by its serial number or as `host:port`.
+    `serial` says which phone of several is meant, by its serial number or as `host:port`; `host` says which
+    machine a board is, as ssh is told: an alias, `host` or `user@host`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -232,6 +233,7 @@ class TargetSpec(Spec):
     precision: Literal["fp32", "fp16"] = "fp32"
     threads: Size = 1
     serial: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
+    host: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
     options: dict[str, Any] = {}
     sim: SimScript | None = None
     override: bool = False

@@ -15,6 +15,7 @@ BUILTIN = {
     "adb": "vitbench.transport.adb:AdbTransport",
     "local": "vitbench.transport.local:LocalTransport",
     "sim": "vitbench.transport.sim:SimTransport",
+    "ssh": "vitbench.transport.ssh:SshTransport",
 }
 
 

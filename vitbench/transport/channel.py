@@ -139,8 +139,12 @@ class Channel:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(EXIT_TIMEOUT_S)
         self.kill()
+        return self._ended(op, self._process.returncode)
+
+    def _ended(self, op: str, returncode: int) -> VitbenchError:
+        """The error for an agent whose carrier ended with this code during `op`."""
         return ToolError(
-            f"{self.label} {describe_exit(self._process.returncode)} during `{op}`",
+            f"{self.label} {describe_exit(returncode)} during `{op}`",
             "the last lines are what it said on stderr",
             tail=self.tail(),
         )

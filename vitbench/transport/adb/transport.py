@@ -20,7 +20,7 @@ from vitbench.transport.channel import Channel
 from vitbench.transport.posix.link import tail
 from vitbench.transport.posix.process import last_line
 from vitbench.transport.posix.quoting import quote
-from vitbench.transport.posix.remote import STARTER
+from vitbench.transport.posix.remote import not_started
 
 CLOSE_S = 10.0
 PROPERTIES = {
@@ -29,7 +29,6 @@ PROPERTIES = {
     "abi": "ro.product.cpu.abi",
     "android": "ro.build.version.release",
 }
-_STARTER = re.compile(rf"(?:E: )?{STARTER}: (?:\d+: )?(?:exec: )?(.*)")
 _WRONG_ABI = re.compile(
     r"not executable: \d+-bit ELF file|exec format error|cannot execute binary", re.IGNORECASE
 )
@@ -146,8 +145,8 @@ class AdbTransport(Transport):
         """Tell a program that never ran from one that failed. By the words: shells differ in their codes."""
         if done.returncode <= 0:
             return
-        starter = _STARTER.match(last_line(done.stderr))
-        said = starter[1] if starter else last_line(done.stderr)
+        refused = not_started(done)
+        said = last_line(done.stderr) if refused is None else refused
         if _WRONG_ABI.search(said):
             abi = self.describe()["abi"]
             raise ToolError(
@@ -155,7 +154,7 @@ class AdbTransport(Transport):
                 f"take a build for {abi}",
                 tail=tail(done.stderr),
             )
-        if starter:
+        if refused is not None:
             look = f"adb -s {self.serial} shell ls -l {quote(program)}"
             raise ToolError(
                 f"cannot run `{program}` on phone {self.serial}: {said}",

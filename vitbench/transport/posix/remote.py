@@ -11,12 +11,16 @@ import secrets
 from collections.abc import Sequence
 
 from vitbench.transport.base import Completed
+from vitbench.transport.posix.process import last_line
 from vitbench.transport.posix.quoting import command_line, quote
 
 # What the shell calls itself when it cannot start the program.
 STARTER = "vitbench-exec"
 # Shells report the death by signal n as 128 + n.
 SIGNALS = range(129, 193)
+# The longest mark: the token, a colon, three digits, a semicolon.
+MARK_BYTES = 64
+_NOT_STARTED = re.compile(rf"(?:E: )?{STARTER}: (?:\d+: |line \d+: )?(?:exec: )?(.*)")
 
 # The host holds the other end of the script's input and never writes: its end means that the host has gone,
 # the link was lost, or time is up. The program has a session of its own, so that all it started goes with it.
@@ -42,6 +46,20 @@ printf %s '{token}:'$C';'
 printf %s '{token}' >&4
 """
 
+# The input is the content. What has come of it stays, so that the next call can go on there.
+FEEDER = """\
+exec 3<&0
+P=
+trap 'kill -9 $P; exit 129' HUP
+cat <&3 >>{path} &
+P=$!
+exec 3<&-
+wait $P
+C=$?
+printf %s '{token}:'$C';'
+printf %s '{token}' >&2
+"""
+
 # The first letter in brackets keeps the script from finding itself.
 REAPER = """\
 for F in $(grep -ls '[{first}]{rest}' /proc/[0-9]*/cmdline); do
@@ -61,14 +79,25 @@ def carry(argv: Sequence[str], token: str) -> str:
     return CARRIER.format(starter=quote(STARTER), argv=command_line(argv), token=token)
 
 
+def feed(path: str, token: str) -> str:
+    """The script that appends its input to a file, and ends its output as that of `carry` does."""
+    return FEEDER.format(path=quote(path), token=token)
+
+
 def reap(token: str) -> str:
     """The script that ends what `carry` left running, where the device has not noticed the loss itself."""
     return REAPER.format(first=token[0], rest=token[1:])
 
 
+def mark_bytes(token: str, out: bytes) -> int:
+    """How many bytes of an output that `read` believes are the mark at its end."""
+    found = _mark(token, out)
+    return found.end() - found.start() if found else 0
+
+
 def read(token: str, out: bytes, err: bytes) -> Completed | None:
     """What the program of `carry` did; None where its output is not whole."""
-    found = re.search(re.escape(token).encode() + rb":(\d+);", out)
+    found = _mark(token, out)
     before, marked, after = err.rpartition(token.encode())
     if not found or not marked:
         return None
@@ -78,3 +107,13 @@ def read(token: str, out: bytes, err: bytes) -> Completed | None:
         (out[: found.start()] + out[found.end() :]).decode(errors="replace"),
         (before + after).decode(errors="replace"),
     )
+
+
+def not_started(done: Completed) -> str | None:
+    """What the shell said where it could not start the program; None where it did."""
+    found = _NOT_STARTED.match(last_line(done.stderr)) if done.returncode > 0 else None
+    return found[1] if found else None
+
+
+def _mark(token: str, out: bytes) -> re.Match[bytes] | None:
+    return re.search(re.escape(token).encode() + rb":(\d+);", out)
