@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from vitbench import catalog
-from vitbench.catalog import ModelSpec, PhoneOptions, TargetSpec, Workload
+from vitbench.catalog import DeviceOptions, ModelSpec, TargetSpec, Workload
 from vitbench.catalog.elsewhere import own_weights
 from vitbench.errors import UsageError
 from vitbench.measure.plan import make_plan
@@ -72,7 +72,7 @@ def parse_request(
     seed: int = 0,
     weights: Path | None = None,
     no_cache: bool = False,
-    phone: PhoneOptions | None = None,
+    device: DeviceOptions | None = None,
 ) -> Request:
     """Check every option before anything is built.
 
@@ -82,7 +82,7 @@ def parse_request(
         batches: positive integers, or `auto` alone with `metric="throughput"`; 1 when empty.
         ci_width: half-width of a block's 95 % interval, `1%` or `0.01`.
         cell_limit_s: a cell that would take longer is not measured; None for no limit.
-        phone: which phone is meant, and how it is used.
+        device: which phone or board is meant, and how it is used.
         seed: of the weights (those of `weights` when given) and of everything drawn.
 
     Raises:
@@ -100,7 +100,7 @@ def parse_request(
         )
     batch_sizes = [1] if auto or not batches else [_batch(text) for text in batches]
     found = [catalog.resolve_target(name) for name in targets]
-    target_specs = phone.apply(found) if phone else found
+    target_specs = device.apply(found) if device else found
     model_specs = [
         catalog.resolve_model(name, resolution=size, attention=attention, upsample=upsample, part=part)
         for name, size in product(models, sizes or [None])

@@ -11,6 +11,7 @@ import typer
 from vitbench.cli.options import (
     BenchmarkBinary,
     Cores,
+    Host,
     Json,
     NoCache,
     Resolution,
@@ -60,6 +61,7 @@ def compare(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order in pairs.")] = 0,
     weights: Weights = None,
+    host: Host = None,
     serial: Serial = None,
     benchmark_binary: BenchmarkBinary = None,
     cluster: Cores = None,
@@ -104,7 +106,7 @@ def compare(
       vitbench compare fastvit-sa12@train fastvit-sa12 --pairs 20
     """
     from vitbench import pipeline
-    from vitbench.catalog import PhoneOptions
+    from vitbench.catalog import DeviceOptions
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import check_plots, show_comparisons
     from vitbench.study.request import Asked, parse_study
@@ -137,7 +139,7 @@ def compare(
             no_cache=no_cache,
             allow_mismatch=allow_protocol_mismatch,
             profile=profile,
-            phone=PhoneOptions(serial, benchmark_binary, cluster),
+            device=DeviceOptions(serial, benchmark_binary, cluster, host),
         ),
     )
     with TerminalProgress() as progress:

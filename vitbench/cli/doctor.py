@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vitbench.cli.options import BenchmarkBinary, Cores, Json, Serial
+from vitbench.cli.options import BenchmarkBinary, Cores, Host, Json, Serial
 
 
 def doctor(
@@ -17,6 +17,7 @@ def doctor(
     noise_check: Annotated[
         bool, typer.Option("--noise-check/--no-noise-check", help="Measure the noise as well, about 10 s.")
     ] = True,
+    host: Host = None,
     serial: Serial = None,
     benchmark_binary: BenchmarkBinary = None,
     cluster: Cores = None,
@@ -46,7 +47,9 @@ def doctor(
     from vitbench.report import Screen
     from vitbench.report.output import emit
 
-    (spec,) = catalog.PhoneOptions(serial, benchmark_binary, cluster).apply([catalog.resolve_target(target)])
+    (spec,) = catalog.DeviceOptions(serial, benchmark_binary, cluster, host).apply(
+        [catalog.resolve_target(target)]
+    )
     found = examine.examine(
         spec,
         results=results,

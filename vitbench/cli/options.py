@@ -39,6 +39,13 @@ Weights = Annotated[
 Results = Annotated[
     str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
 ]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        help="Which board: USER@HOST or an ssh alias (default: the target's name); `local` for this machine.",
+    ),
+]
 Serial = Annotated[
     str | None,
     typer.Option("--serial", help="Which phone: its serial number, or host:port (default: the only one)."),

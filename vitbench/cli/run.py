@@ -11,6 +11,7 @@ from vitbench.cli.options import (
     Attention,
     BenchmarkBinary,
     Cores,
+    Host,
     Json,
     Model,
     NoCache,
@@ -71,6 +72,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
     weights: Weights = None,
+    host: Host = None,
     serial: Serial = None,
     benchmark_binary: BenchmarkBinary = None,
     cluster: Cores = None,
@@ -94,7 +96,7 @@ def run(
       vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
     """
     from vitbench import pipeline
-    from vitbench.catalog import PhoneOptions
+    from vitbench.catalog import DeviceOptions
     from vitbench.cli.progress import TerminalProgress
     from vitbench.report import render_records
     from vitbench.report.output import emit
@@ -118,7 +120,7 @@ def run(
         seed=seed,
         weights=weights,
         no_cache=no_cache,
-        phone=PhoneOptions(serial, benchmark_binary, cluster),
+        device=DeviceOptions(serial, benchmark_binary, cluster, host),
     )
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)

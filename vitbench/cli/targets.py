@@ -69,7 +69,7 @@ def setup(
 
     target = catalog.resolve_target(name)
     if serial is not None:
-        (target,) = catalog.PhoneOptions(serial).apply([target])
+        (target,) = catalog.DeviceOptions(serial).apply([target])
     found = phone_setup.set_up(
         target, benchmark_binary, on_stage=lambda text: typer.echo(f"{text} ...", err=True)
     )

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from vitbench import catalog
-from vitbench.catalog import PhoneOptions
+from vitbench.catalog import DeviceOptions
 from vitbench.errors import UsageError
 from vitbench.measure.pairs import MIN_PAIRS
 from vitbench.measure.plan import Preset, make_plan
@@ -40,7 +40,7 @@ class Asked:
         quick, full: less, or more, than the default.
         allow_mismatch: whether sides may differ in protocol.
         profile: whether the time of each layer is wanted as well.
-        phone: which phone is meant, and how it is used.
+        device: which phone or board is meant, and how it is used.
     """
 
     targets: tuple[str, ...]
@@ -59,7 +59,7 @@ class Asked:
     no_cache: bool = False
     allow_mismatch: bool = False
     profile: bool = False
-    phone: PhoneOptions | None = None
+    device: DeviceOptions | None = None
 
 
 def parse_study(names: Sequence[str], asked: Asked) -> StudyRequest:
@@ -252,6 +252,6 @@ def _cell(name: str, asked: Asked, resolution: str | None = None) -> Cell:
         threads=asked.threads,
         seed=asked.seed,
         weights=asked.weights,
-        phone=asked.phone,
+        device=asked.device,
     ).cells
     return cell

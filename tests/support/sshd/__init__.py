@@ -1,1 +1,1 @@
-"""A board to test against: the system's own ssh server on a loopback port, which can be cut and brought back."""
+"""A board to test against: the system's own ssh server on loopback, which can be cut and brought back."""
