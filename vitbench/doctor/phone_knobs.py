@@ -76,7 +76,7 @@ class FixedMode(PhoneKnob):
                 "the target does not ask for it", "set `fixed_performance = true` in the target's [options]"
             )
         if isinstance(mode, VitbenchError):
-            return self.unknown(mode.message, mode.hint)
+            return self.refused(mode)
         if mode.active:
             return self.ok("supported: on while a measurement runs, off afterwards")
         said = f": {mode.answer.splitlines()[-1]}" if mode.answer else ""
