@@ -154,7 +154,7 @@ def test_setup_without_a_phone_keeps_what_it_could_not_run(
     [
         (b"<html>", 2, "a web page"),
         (b"#!/bin/sh\nexit 0\n", 5, "is no benchmark_model"),
-        (phones.program_for("armeabi-v7a").replace(b"\x28\x00", b"\xb7\x00", 1), 2, "header makes no sense"),
+        (b"\x7fELF\x02\x01\x01", 2, "header makes no sense"),
         (
             phones.program_for("arm64-v8a"),
             2,
@@ -171,9 +171,7 @@ def test_setup_refuses_what_is_no_tool_for_the_phone(
     binary.write_bytes(content)
     done = vitbench(*SETUP, "--benchmark-binary", binary, cwd=tmp_path)
     assert done.code == code
-    assert words in done.err or (
-        code == 2 and words == "header makes no sense" and "processor that no" in done.err
-    )
+    assert words in done.err
     assert "hint: " in done.err
     assert not (tmp_path / "data").exists()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import COMMAND, vitbench
+from tests.e2e.cli import COMMAND, Done, vitbench
 from tests.e2e.phones import RELU, SAMPLES_US, SOFTMAX, TARGET, Inside, documents, recorded
 from tests.support import phones
 from tests.support.adb_device import Phone
@@ -19,7 +20,7 @@ from tests.support.benchmark_model import install
 from vitbench.transport.adb import AdbTransport
 
 pytestmark = [pytest.mark.adb, pytest.mark.tflite]
-BLOCKS = 12
+BLOCKS = 8
 CYCLES = 20
 
 
@@ -27,9 +28,13 @@ CYCLES = 20
 def _artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Both models in the cache of the session."""
     directory = tmp_path_factory.mktemp("export")
-    for model in (RELU, SOFTMAX):
-        done = vitbench("export", "-m", model, "-t", "snapdragon", cwd=directory)
-        assert done.code == 0, done.err
+
+    def export(model: str) -> Done:
+        return vitbench("export", "-m", model, "-t", "snapdragon", cwd=directory)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(export, (RELU, SOFTMAX)):
+            assert done.code == 0, done.err
 
 
 @pytest.fixture
@@ -193,7 +198,7 @@ def test_nothing_is_lost_in_a_sweep_while_the_cable_comes_and_goes(
 
     def shake() -> None:
         nonlocal cycles
-        while cycles < CYCLES and not done.wait(0.5):
+        while cycles < CYCLES and not done.wait(0.3):
             phone.unplug()
             done.wait(0.05)
             phone.replug()
