@@ -11,6 +11,7 @@ from vitbench.benchmark_model.binary import ABIS, inspect
 from vitbench.benchmark_model.flags import Flags
 from vitbench.benchmark_model.matters import meanings, missing
 from vitbench.benchmark_model.place import VARIABLE, Place, find, keep, kept
+from vitbench.benchmark_model.sources import SOURCES, build_command
 from vitbench.errors import UsageError
 
 ARM64, ARM = "arm64-v8a", "armeabi-v7a"
@@ -104,3 +105,13 @@ def test_flags_that_matter() -> None:
     assert missing(Flags("tflite", known)) == []
     del known["min_secs"]
     assert missing(Flags("tflite", known)) == ["--min_secs"]
+
+
+@pytest.mark.parametrize(
+    ("abis", "config"),
+    [((), "android_arm64"), (("x86_64", "arm64-v8a"), "android_x86_64"), (("mips", ARM), "android_arm")],
+)
+def test_how_to_build_it(abis: tuple[str, ...], config: str) -> None:
+    assert f" --config={config} " in build_command(abis)
+    assert {source.abi for source in SOURCES} <= set(ABIS)
+    assert all(source.url.startswith("https://") for source in SOURCES)

@@ -107,6 +107,20 @@ def test_a_tool_without_a_result_file_tells_by_its_text(phone: Phone, inside: In
     assert [block.median_ms for block in record.blocks] == [1.0, 1.0]
 
 
+def test_the_tool_that_setup_kept_is_found(
+    phone: Phone, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(inside.cwd / "data"))
+    binary = install(inside.cwd, BM_SAMPLES_US="1500")
+    monkeypatch.delenv("VITBENCH_BENCHMARK_MODEL")
+    assert inside.run().code == 2
+    assert inside("targets", "setup", "snapdragon", "--benchmark-binary", binary).code == 0
+    binary.unlink()
+    assert inside.run().code == 0
+    (record,) = inside.records()
+    assert [block.median_ms for block in record.blocks] == [1.5, 1.5]
+
+
 def test_a_phone_without_the_mode_for_benchmarks_is_told(phone: Phone, inside: Inside) -> None:
     phones.refuse_fixed_performance(phone)
     assert inside.run().code == 0

@@ -23,7 +23,7 @@ from vitbench.transport.adb import AdbTransport
 pytestmark = [pytest.mark.adb, pytest.mark.tflite]
 # A fault of the stand-in, and words of what a user reads of it.
 TOLD = {
-    "truncate": "the output of",
+    "truncate": "stops in the run",
     "silent": "no benchmark_model",
     "fail": "does not say why",
     "short": "of 5",
@@ -102,7 +102,10 @@ def test_a_tool_that_fails_is_no_figure(
     assert "hint: " in done.err
     assert "Traceback" not in done.err
     assert inside.records() == []
-    assert phones.fixed_performance(phone)[-1:] in ([], [False])
+    # A tool that does not even tell its flags is refused before the mode is entered.
+    switched = phones.fixed_performance(phone)
+    assert switched == [True, False] * (len(switched) // 2)
+    assert bool(switched) == (fault != "silent")
     assert not phone.processes()
 
 
@@ -222,6 +225,19 @@ def test_a_tool_for_another_processor(make_phone: MakePhone, inside: Inside) -> 
     done = inside.run("--benchmark-binary", path)
     assert done.code == 2
     assert "is a program for arm64-v8a, and the phone executes armeabi-v7a" in done.err
+
+
+def test_a_tool_that_the_phone_cannot_execute(make_phone: MakePhone, inside: Inside) -> None:
+    """Its header promises what the phone asks for; the phone's system has the last word."""
+    phone = phones.furnish(make_phone(phones.STAND_IN))
+    path = inside.cwd / "tool"
+    path.write_bytes(phones.program_for("arm64-v8a"))
+    done = inside.run("--benchmark-binary", path)
+    assert done.code == 5, done.err
+    assert "hint: " in done.err
+    assert "Traceback" not in done.err
+    assert inside.records() == []
+    assert phones.fixed_performance(phone) == []
 
 
 def test_no_tool_at_all(phone: Phone, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:

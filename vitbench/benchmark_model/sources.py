@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _NIGHTLY = (
@@ -24,4 +25,16 @@ SOURCES = (
     Source("armeabi-v7a", "TensorFlow Lite, nightly", f"{_NIGHTLY}/latest/android_arm_benchmark_model"),
     Source("arm64-v8a", "LiteRT, nightly", f"{_LITERT}/nightly/android_arm64/benchmark_model"),
 )
-BUILD = "bazel build -c opt --config=android_arm64 //tensorflow/lite/tools/benchmark:benchmark_model"
+# What the sources of TensorFlow call the ABIs.
+_CONFIGS = {
+    "arm64-v8a": "android_arm64",
+    "armeabi-v7a": "android_arm",
+    "x86_64": "android_x86_64",
+    "x86": "android_x86",
+}
+
+
+def build_command(abis: Sequence[str]) -> str:
+    """How to build the tool in the sources of TensorFlow, for the first known ABI, else for 64-bit Arm."""
+    config = next((_CONFIGS[abi] for abi in abis if abi in _CONFIGS), _CONFIGS["arm64-v8a"])
+    return f"bazel build -c opt --config={config} //tensorflow/lite/tools/benchmark:benchmark_model"

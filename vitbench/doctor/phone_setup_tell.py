@@ -9,7 +9,7 @@ from typing import Any
 
 from vitbench.benchmark_model.matters import meanings
 from vitbench.benchmark_model.place import OPTION
-from vitbench.benchmark_model.sources import BUILD, SOURCES
+from vitbench.benchmark_model.sources import SOURCES, build_command
 from vitbench.doctor.phone_needs import DIALECTS
 from vitbench.doctor.phone_setup import Kept, Setup
 from vitbench.report.numbers import wrap
@@ -81,7 +81,7 @@ def _advice(setup: Setup, screen: Screen) -> Iterator[str]:
     for source in SOURCES:
         mark = " (this phone's)" if source.abi in abis[:1] else ""
         yield from ["", f"  {source.tool}, for {source.abi}{mark}", f"  {source.url}"]
-    yield from ["", "  or build it, in the sources of TensorFlow", f"  {BUILD}", ""]
+    yield from ["", "  or build it, in the sources of TensorFlow", f"  {build_command(abis)}", ""]
     yield from screen.wrap(
         "Then have it checked and kept where measurements find it. Nightly builds change from day to day: "
         "records tell the hash of the one that was used."
