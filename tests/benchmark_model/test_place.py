@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_nowhere_to_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match="cannot keep") as caught:
         keep(inspect(tool(tmp_path)), ARM64)
     assert "$XDG_DATA_HOME" in (caught.value.hint or "")
+
+
+def test_what_never_ends_is_no_tool(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(UsageError, match="is no file but a pipe"):
+            inspect(path)
 
 
 def test_flags_that_matter() -> None:

@@ -69,6 +69,9 @@ def inspect(path: Path, *, allow_script: bool = False) -> Binary:
         UsageError: the file is missing or unreadable, or no program for Android; it says what it is instead.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # A pipe would be waited for, and a device may have no end.
+            raise UsageError(f"{path} is no file but a pipe, a socket or a device", GET_ONE)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             file.seek(0)
