@@ -201,35 +201,49 @@ def test_ctrl_c_leaves_the_phone_as_it_was(phone: Phone, inside: Inside) -> None
     assert len(record.blocks) == 1
 
 
+class Shaker(threading.Thread):
+    """Pulls the cable and puts it back, again and again, as soon as the phone has been found again."""
+
+    def __init__(self, phone: Phone) -> None:
+        super().__init__()
+        self.phone = phone
+        self.cycles = 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while self.cycles < CYCLES and not self.ended.wait(0.3):
+            links = self.phone.device.connected
+            self.phone.unplug()
+            self.ended.wait(0.05)
+            self.phone.replug()
+            while self.phone.device.connected == links and not self.ended.wait(0.02):
+                pass
+            self.cycles += 1
+
+    def __enter__(self) -> Shaker:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
+
+
 def test_nothing_is_lost_in_a_sweep_while_the_cable_comes_and_goes(
     make_phone: MakePhone, inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AdbTransport, "recovery_s", 10.0)
     phone, other = (phones.furnish(make_phone(phones.STAND_IN)) for _ in range(2))
     links = other.device.connected
-    done = threading.Event()
-    cycles = 0
-
-    def shake() -> None:
-        nonlocal cycles
-        while cycles < CYCLES and not done.wait(0.3):
-            phone.unplug()
-            done.wait(0.05)
-            phone.replug()
-            cycles += 1
-
-    shaker = threading.Thread(target=shake)
-    shaker.start()
-    try:
-        ended = inside("run", "-m", f"{RELU},{SOFTMAX}", *TARGET, "--serial", phone.serial, "--quick",
-                       "--blocks", str(BLOCKS))  # fmt: skip
-    finally:
-        done.set()
-        shaker.join()
-    assert ended.code == 0, ended.err
-    assert cycles == CYCLES
+    sweep = ("run", "-m", f"{RELU},{SOFTMAX}", *TARGET, "--quick", "--blocks", str(BLOCKS))
+    sweeps = 0
+    with Shaker(phone) as shaker:
+        while shaker.cycles < CYCLES:
+            ended = inside(*sweep, "--serial", phone.serial)
+            assert ended.code == 0, ended.err
+            sweeps += 1
     records = inside.records()
-    assert [record.workload.attention for record in records] == ["relu", "softmax"]
+    assert [record.workload.attention for record in records] == ["relu", "softmax"] * sweeps
     for record in records:
         lost = sum("the link was lost" in reason for reason in record.reasons)
         # Up to a fifth of the blocks is replaced; what is lost beyond that is missing, and said.
