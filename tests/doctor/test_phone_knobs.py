@@ -52,7 +52,6 @@ def tool(*without: str, dialect: str = "tflite", abi: str | None = "arm64-v8a") 
 
 def handset(found: state.PhoneState, **changes: Any) -> Handset:
     phone = Handset(
-        target="snapdragon",
         serial="A1",
         state=found,
         later=found.kernel,

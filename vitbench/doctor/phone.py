@@ -99,7 +99,6 @@ def _read(
     free = free_bytes(told["space"])
     on_stage("trying its mode for benchmarks, and benchmark_model")
     phone = Handset(
-        target=engine.target.name,
         serial=link.describe()["serial"],
         state=found,
         later=kernel.parse_kernel(told["kernel"]),

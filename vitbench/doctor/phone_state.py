@@ -25,7 +25,6 @@ class Handset:
     """Everything that was read of a phone, and of this machine as far as its measurements need it.
 
     Args:
-        target: name of the target.
         serial: the phone's serial number, or `host:port`.
         state: the phone at one moment.
         later: its kernel a moment after that, with nothing of ours running in between.
@@ -39,7 +38,6 @@ class Handset:
         here: this machine's places and libraries.
     """
 
-    target: str
     serial: str
     state: PhoneState
     later: Kernel
