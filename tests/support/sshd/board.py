@@ -70,7 +70,7 @@ class Board:
         home: name of the home directory below it.
     """
 
-    def __init__(self, root: Path, *, home: str = "home") -> None:
+    def __init__(self, root: Path, home: str = "home") -> None:
         self.root = root
         self.home = root / home
         self.programs = root / "programs"
@@ -79,7 +79,9 @@ class Board:
             folder.mkdir(parents=True)
         self.port = _free_port()
         self._server: subprocess.Popen[bytes] | None = None
+        self._path = f"{self.programs}:{os.environ['PATH']}"
         self._make_keys()
+        self._write_client()
         self._write_configs()
         self.start()
 
@@ -130,15 +132,24 @@ class Board:
             self.cut()
         self.refuse()
 
-    def stop(self) -> None:
-        """End all of it."""
-        self.gone()
-
     def program(self, name: str, body: str) -> None:
         """Put a shell script before the programs of the system."""
         path = self.programs / name
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
+
+    def take_away(self, *names: str) -> None:
+        """Have no programs of these names; those of the system lie in one place from now on."""
+        few = self.root / "bin"
+        few.mkdir()
+        for place in ("/usr/bin", "/bin"):
+            for program in Path(place).iterdir():
+                if program.name not in names and not (few / program.name).exists():
+                    (few / program.name).symlink_to(program)
+        self._path = f"{self.programs}:{few}"
+        self.refuse()
+        self._write_configs()
+        self.start()
 
     def change_host_key(self) -> None:
         """Be another machine at the same address."""
@@ -175,12 +186,12 @@ class Board:
     def _write_configs(self) -> None:
         # Without separation of privileges there is no server, and its directory is not made by its package.
         Path("/run/sshd").mkdir(exist_ok=True)
-        path = f"{self.programs}:{os.environ['PATH']}"
-        server = SERVER_CONFIG.format(port=self.port, root=self.root, home=_word(self.home), path=path)
+        server = SERVER_CONFIG.format(port=self.port, root=self.root, home=_word(self.home), path=self._path)
         (self.root / "sshd_config").write_text(server)
         self.write_client_config()
-        ssh = shutil.which("ssh")
-        (self.client / "ssh").write_text(CLIENT.format(ssh=ssh, root=self.root))
+
+    def _write_client(self) -> None:
+        (self.client / "ssh").write_text(CLIENT.format(ssh=shutil.which("ssh"), root=self.root))
         (self.client / "ssh").chmod(0o755)
 
     def write_client_config(self, more: str = "") -> None:

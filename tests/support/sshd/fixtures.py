@@ -18,7 +18,7 @@ def board(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     yield made
-    made.stop()
+    made.gone()
 
 
 def board_target(host: str | None = None, name: str = ALIAS) -> TargetSpec:

@@ -51,7 +51,7 @@ def script(token: str, lost: Sequence[str] = ()) -> str:
     """The script.
 
     Args:
-        token: begins every line that it says; a login shell may say others.
+        token: begins every line that it says.
         lost: tokens of what an earlier connection of ours may have left running; it is ended first.
     """
     holder = f"{PROCESS} {_who()}"

@@ -84,8 +84,11 @@ class Master:
         while True:
             chunk = self._read(limit)
             *lines, buffer = (buffer + chunk).split(b"\n")
-            for said in filter(None, (guard.parse(self.token, line) for line in lines)):
+            for line in lines:
+                said = guard.parse(self.token, line)
                 limit = time.monotonic() + ANSWER_S
+                if said is None:
+                    raise self._talkative(line)
                 if said.what == "home":
                     self.home = said.of
                 elif said.what == "no-flock":
@@ -122,6 +125,15 @@ class Master:
                 tail=said,
             )
         return refusals.refusal(self.host, said)
+
+    def _talkative(self, line: bytes) -> ToolError:
+        """The error for a login shell whose own words would end up in files and results."""
+        return ToolError(
+            f"the login shell on {self.host} prints {line[:80].decode(errors='replace')!r} on its own, "
+            "which would be taken for part of every output",
+            "let it print only to people: `case $- in *i*) ;; *) return ;; esac` as the first line of "
+            "~/.bashrc there",
+        )
 
     def _end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
