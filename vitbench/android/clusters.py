@@ -94,7 +94,7 @@ def cpus_of(cores: Sequence[Core], cluster: Cluster) -> tuple[int, ...]:
     if groups is None:
         raise UsageError(
             f"this phone does not tell which of its cores are {cluster}",
-            "it lets nobody read /sys/devices/system/cpu: name the CPUs by number instead",
+            "it lets nobody read /sys/devices/system/cpu: measure on one that does",
         )
     named = _named(groups)
     if cluster not in named:

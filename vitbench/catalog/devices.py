@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 
@@ -59,7 +61,7 @@ class DeviceOptions:
             return self._phone(target)
         if target.transport == BOARDS and self.host is not None:
             here = {"transport": LOCAL, "host": None}
-            return target.model_copy(update=here if self.host == LOCAL else {"host": self.host})
+            return _changed(target, here if self.host == LOCAL else {"host": self.host}, "--host")
         return target
 
     def _phone(self, target: TargetSpec) -> TargetSpec:
@@ -71,7 +73,22 @@ class DeviceOptions:
         changes: dict[str, Any] = {"options": {**target.options, **chosen}}
         if self.serial is not None:
             changes["serial"] = self.serial
-        return target.model_copy(update=changes)
+        return _changed(target, changes, "--serial")
+
+
+def _changed(target: TargetSpec, changes: Mapping[str, Any], option: str) -> TargetSpec:
+    """A target with some fields changed.
+
+    Raises:
+        UsageError: the value of the option is none that such a target can have.
+    """
+    try:
+        return TargetSpec.model_validate({**target.model_dump(), **changes})
+    except ValidationError as error:
+        value = error.errors()[0]["input"]
+        raise UsageError(
+            f"{option} '{value}' names no device", "it has letters, digits and signs, and no spaces"
+        ) from None
 
 
 def _refuse(

@@ -22,6 +22,7 @@ IDENTITY = ("cpu_model", "machine", "sockets", "cores", "hypervisor")
 LIBRARIES = (
     *("vitbench", "numpy", "scipy", "pandas", "pydantic", "psutil"),
     *("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime"),
+    *("litert-torch", "litert-converter", "ai-edge-litert"),
 )
 _GIT_TIMEOUT_S = 10
 
