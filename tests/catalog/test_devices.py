@@ -48,7 +48,7 @@ def test_an_option_without_its_device_is_refused(asked: DeviceOptions, message: 
 
 @pytest.mark.parametrize("serial", ["", "two words", "tab\there", "größe"])
 def test_a_serial_that_cannot_be_one_is_refused(serial: str) -> None:
-    with pytest.raises(UsageError, match="--serial '.*' names no device"):
+    with pytest.raises(UsageError, match=r"--serial '.*' names no device"):
         DeviceOptions(serial=serial).apply([PHONE])
 
 
