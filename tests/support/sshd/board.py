@@ -79,6 +79,7 @@ class Board:
             folder.mkdir(parents=True)
         self.port = _free_port()
         self._server: subprocess.Popen[bytes] | None = None
+        self._stalled: list[psutil.Process] = []
         self._path = f"{self.programs}:{os.environ['PATH']}"
         self._make_keys()
         self._write_client()
@@ -110,19 +111,27 @@ class Board:
             self._server.wait()
             self._server = None
 
-    def connections(self) -> list[psutil.Process]:
-        """The server's process of each connection."""
+    def _of_connections(self) -> list[psutil.Process]:
+        """The server's processes of each connection: for a user there may be two, with the same socket."""
         if self._server is None:
             return []
-        return psutil.Process(self._server.pid).children()
+        below = psutil.Process(self._server.pid).children(recursive=True)
+        return [process for process in below if process.name().startswith("sshd")]
 
     def cut(self) -> None:
         """Cut every connection, as a cable that is pulled does; new ones are answered."""
-        for connection in self.connections():
-            # Its child, which runs as the user, holds the same socket.
-            for process in [connection, *connection.children()]:
-                if process.name().startswith("sshd"):
-                    _kill(process.pid)
+        for process in self._of_connections():
+            _kill(process.pid)
+
+    def stall(self) -> None:
+        """Answer no more on every connection there is, without closing any; new ones are answered."""
+        self._stalled = self._of_connections()
+        for process in self._stalled:
+            process.suspend()
+
+    def alive(self, pid: int) -> bool:
+        """Whether a process of the board runs."""
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
     def gone(self) -> None:
         """Cut every connection and answer no new one."""
@@ -130,6 +139,8 @@ class Board:
         if server is not None:
             server.send_signal(signal.SIGSTOP)
             self.cut()
+        for process in self._stalled:
+            _kill(process.pid)
         self.refuse()
 
     def program(self, name: str, body: str) -> None:
