@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.support.sshd.fixtures import open_board
 from tests.transport.test_posix_quoting import HOSTILE
 from vitbench.errors import TargetUnreachable, ToolError
 from vitbench.transport.base import Completed
+from vitbench.transport.posix.process import Answer
 from vitbench.transport.ssh import SshTransport
 
 pytestmark = pytest.mark.sshd
@@ -98,6 +100,32 @@ def test_a_cut_in_between_goes_unnoticed(link: SshTransport, board: Board) -> No
     board.cut()
     wait_until(lambda: not link._link.up, "ssh does not notice")
     assert link.execute(["echo", "on"], 10).stdout == "on\n"
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_a_command_that_comes_as_the_link_goes(link: SshTransport, board: Board, cut: int) -> None:
+    """Before ssh knows of the loss, its connection is offered still."""
+    script = f"echo ran >>{board.home}/runs"
+    timer = threading.Timer(0.02 * cut, board.cut)
+    timer.start()
+    time.sleep(0.05)
+    with contextlib.suppress(TargetUnreachable):
+        link.execute(["sh", "-c", script], 30)
+    timer.join()
+    ran = board.home / "runs"
+    assert not ran.exists() or ran.read_text() == "ran\n"
+    link.scratch()
+    assert link.execute(["echo", "on"], 10).stdout == "on\n"
+
+
+def test_a_connection_that_had_gone_before_is_told_from_one_that_went(link: SshTransport) -> None:
+    gone = (
+        "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 1\n"
+    )
+    assert not link._link.lost("during it", "t", Answer(255, b"", gone.encode())).began
+    for out, err in ((b"x", gone), (b"", "mux_client_request_session: read failed\n" + gone), (b"", "")):
+        assert link._link.lost("during it", "t", Answer(255, out, err.encode())).began
+    assert link._link.lost("during it", "t", Answer(0, b"", gone.encode())).began
 
 
 def test_a_board_that_comes_back_late(link: SshTransport, board: Board) -> None:

@@ -115,7 +115,7 @@ def agent_script(python: BoardPython, directory: str, agent: str, token: str) ->
     The agent gets the token as an argument, which it does not read, to be found by.
     """
     line = command_line([python.executable or "python3", *python.flags(), agent, token])
-    return f"cd {quote(directory)} || exit\n{line}\nC=$?\nprintf '\\n%s\\n' '{token}:'$C >&2\n"
+    return f"cd {quote(directory)} && {line}\nC=$?\nprintf '\\n%s\\n' '{token}:'$C >&2\n"
 
 
 class BoardChannel(Channel):

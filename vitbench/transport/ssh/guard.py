@@ -23,16 +23,19 @@ GUARD = """\
 T={token}
 printf '%s home %s\\n' $T "$HOME"
 command -v flock >/dev/null || {{ echo $T no-flock; exit; }}
-mkdir -p "$HOME/.cache/vitbench" && cd "$HOME/.cache/vitbench" && exec 9>>lock || exit
+mkdir -p "$HOME/.cache/vitbench" && cd "$HOME/.cache/vitbench" || exit
+# Boards may share one home directory.
+L=lock-$(uname -n)
+exec 9>>"$L" || exit
 W=
 until flock -n 9; do
   H=
-  read -r H 2>/dev/null <holder
+  read -r H 2>/dev/null <"$L.holder"
   case $H in {process}*) flock 9 </dev/null >/dev/null 2>&1 & W=$!; break;; esac
   printf '%s held %s\\n' $T "$H" || exit
   sleep 1
 done
-[ -n "$W" ] || printf '%s\\n' {holder} >holder
+[ -n "$W" ] || printf '%s\\n' {holder} >"$L.holder"
 echo $T ready
 read -r X
 [ -z "$W" ] || kill $W

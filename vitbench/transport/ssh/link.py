@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -17,6 +18,9 @@ from vitbench.transport.ssh.master import Master
 RECOVERY_S = 30.0
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 2.0
+# All that ssh says where the connection that it was to use had gone before it came: it then tries to make one
+# of its own, which `Ssh.over` prevents.
+_NOT_BEGUN = re.compile(r"(?:(?:kex_exchange_identification: )?Connection closed by [^\n]*\n?)+")
 
 
 class BoardLink(Link):
@@ -124,10 +128,11 @@ class BoardLink(Link):
 
     def lost(self, doing: str, token: str, answer: Answer) -> LinkLost:
         """The error for something whose end was not heard of."""
-        why = last_line(answer.complaint) if answer.code == 255 else ""
+        began = answer.code != 255 or not _NOT_BEGUN.fullmatch(answer.complaint)
+        why = last_line(answer.complaint) if answer.code == 255 and began else ""
         said = f" (ssh says: {why})" if why else ""
         message = f"the link to {self.device} was lost {doing}{said}"
-        return LinkLost(message, silent=answer.timed_out, token=token)
+        return LinkLost(message, began=began, silent=answer.timed_out, token=token)
 
     def _reap_left(self) -> None:
         while self._left:
