@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ToolError, UsageError, VitbenchError
+from vitbench.errors import ToolError, UsageError
 from vitbench.transport.adb import choice
 from vitbench.transport.adb.client import Adb
 from vitbench.transport.adb.link import RECOVERY_S, PhoneLink
-from vitbench.transport.adb.store import BASE, PhoneStore
-from vitbench.transport.base import Completed, Transport
+from vitbench.transport.adb.store import PhoneStore
+from vitbench.transport.base import Completed
 from vitbench.transport.channel import Channel
 from vitbench.transport.posix.link import tail
 from vitbench.transport.posix.process import last_line
 from vitbench.transport.posix.quoting import quote
 from vitbench.transport.posix.remote import not_started
+from vitbench.transport.posix.transport import StoreTransport
 
-CLOSE_S = 10.0
 PROPERTIES = {
     "manufacturer": "ro.product.manufacturer",
     "model": "ro.product.model",
@@ -34,7 +31,7 @@ _WRONG_ABI = re.compile(
 )
 
 
-class AdbTransport(Transport):
+class AdbTransport(StoreTransport):
     """One phone, reached by the `adb` program.
 
     The phone is the target's `serial`, else $ANDROID_SERIAL, else the only one that is connected; `host:port`
@@ -45,6 +42,8 @@ class AdbTransport(Transport):
         UsageError: several phones are connected and none was chosen.
         TargetUnreachable: no adb program, no such phone, or one that may not be used.
     """
+
+    _link: PhoneLink
 
     name: ClassVar[str] = "adb"
     recovery_s: ClassVar[float] = RECOVERY_S
@@ -59,42 +58,12 @@ class AdbTransport(Transport):
         self._link.open(asked_by)
         self._store = PhoneStore(self._link)
         self._store.prepare()
-        self._scratch: list[str] = []
         self._facts: dict[str, str] = {}
 
     @property
     def serial(self) -> str:
         """Serial number of the phone, or its `host:port`."""
         return self._link.serial
-
-    def push(self, local: Path) -> str:
-        """Put a file or a directory on the phone under the hash of its content, unless it is there whole.
-
-        Programs (marked executable here, or starting as one) get mode 755, other files 644.
-
-        Raises:
-            UsageError: it cannot be read here.
-            ToolError: there is no space for it, or the phone refuses it.
-            TargetUnreachable: the link was lost and did not come back.
-        """
-        return self._store.push(local)
-
-    def pull(self, remote: str, local: Path) -> None:
-        """Copy a file of the phone to `local`, whole or not at all.
-
-        Raises:
-            UsageError: it cannot be written here.
-            ToolError: the phone has no such file.
-            TargetUnreachable: the link was lost and did not come back.
-        """
-        self._store.pull(remote, local)
-
-    def scratch(self) -> str:
-        """Path of a new, empty directory on the phone that ends with this transport."""
-        path = f"{BASE}/scratch-{secrets.token_hex(8)}"
-        self._scratch.append(path)
-        self._link.ask(f"mkdir -p {path}")
-        return path
 
     def execute(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """Run a program on the phone, without input; what it started ends with it.
@@ -136,10 +105,7 @@ class AdbTransport(Transport):
 
     def close(self) -> None:
         """Remove the scratch directories; pushed files stay for the next time. Never raises."""
-        scratch, self._scratch = self._scratch, []
-        if scratch:
-            with contextlib.suppress(VitbenchError, OSError):
-                self._link.call(["rm", "-rf", *scratch], CLOSE_S)
+        self._remove_scratch()
 
     def _refuse_unstarted(self, program: str, done: Completed) -> None:
         """Tell a program that never ran from one that failed. By the words: shells differ in their codes."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -12,13 +10,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ToolError, VitbenchError
+from vitbench.errors import ToolError
 from vitbench.text import clean_lines
-from vitbench.transport.base import Completed, Transport
+from vitbench.transport.base import Completed
 from vitbench.transport.channel import Channel
 from vitbench.transport.posix.link import tail
 from vitbench.transport.posix.quoting import quote
 from vitbench.transport.posix.remote import new_token, not_started
+from vitbench.transport.posix.transport import StoreTransport
 from vitbench.transport.ssh.agent import BoardChannel, BoardPython, agent_script, find_python
 from vitbench.transport.ssh.client import Ssh
 from vitbench.transport.ssh.link import RECOVERY_S, BoardLink
@@ -26,11 +25,10 @@ from vitbench.transport.ssh.refusals import check_host
 from vitbench.transport.ssh.store import BoardStore
 from vitbench.transport.zipapp import build_zipapp
 
-CLOSE_S = 10.0
 AGENT = "agent.pyz"
 
 
-class SshTransport(Transport):
+class SshTransport(StoreTransport):
     """One board, reached by the `ssh` program.
 
     The board is the target's `host`, else the ssh alias of the target's own name. It is this process's alone
@@ -43,6 +41,8 @@ class SshTransport(Transport):
         ToolError: the board cannot keep files, or cannot be locked.
     """
 
+    _link: BoardLink
+
     name: ClassVar[str] = "ssh"
     recovery_s: ClassVar[float] = RECOVERY_S
 
@@ -50,7 +50,6 @@ class SshTransport(Transport):
         super().__init__(target)
         host = check_host(target.host or target.name)
         self._link = BoardLink(Ssh(), host, self._tell_holder, self.recovery_s)
-        self._scratch: list[str] = []
         self._python: BoardPython | None = None
         self._agent: str | None = None
         try:
@@ -64,35 +63,6 @@ class SshTransport(Transport):
     def host(self) -> str:
         """The board, as ssh is told."""
         return self._link.host
-
-    def push(self, local: Path) -> str:
-        """Put a file or a directory on the board under the hash of its content, unless it is there whole.
-
-        What was cut goes on where it was, the next time too.
-
-        Raises:
-            UsageError: it cannot be read here.
-            ToolError: there is no space for it, or the board refuses it.
-            TargetUnreachable: the link was lost and did not come back.
-        """
-        return self._store.push(local)
-
-    def pull(self, remote: str, local: Path) -> None:
-        """Copy a file of the board to `local`, whole or not at all.
-
-        Raises:
-            UsageError: it cannot be written here.
-            ToolError: the board has no such file.
-            TargetUnreachable: the link was lost and did not come back.
-        """
-        self._store.pull(remote, local)
-
-    def scratch(self) -> str:
-        """Path of a new, empty directory on the board that ends with this transport."""
-        path = f"{self._store.base}/scratch-{secrets.token_hex(8)}"
-        self._scratch.append(path)
-        self._link.ask(f"mkdir -p {quote(path)}")
-        return path
 
     def execute(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """Run a program on the board, without input; what it started ends with it.
@@ -149,10 +119,8 @@ class SshTransport(Transport):
 
     def close(self) -> None:
         """Remove the scratch directories and end the connection; pushed files stay. Never raises."""
-        scratch, self._scratch = self._scratch, []
-        if scratch and self._link.up:
-            with contextlib.suppress(VitbenchError, OSError):
-                self._link.call(["rm", "-rf", *scratch], CLOSE_S)
+        if self._link.up:
+            self._remove_scratch()
         self._link.close()
 
     def _find_python(self) -> BoardPython:
