@@ -16,8 +16,11 @@ RESULTS = Path(__file__).parents[1] / "results"
 FAIR = 1.02
 
 
-def comparisons() -> list[Comparison]:
-    found, problems = Store(RESULTS / "attention").records()
+STUDIES = ("attention", "attention-tflite")
+
+
+def comparisons(study: str = "attention") -> list[Comparison]:
+    found, problems = Store(RESULTS / study).records()
     assert not problems
     return [each for each in found if isinstance(each, Comparison)]
 
@@ -37,8 +40,25 @@ def test_every_network_of_the_zoo_passed_parity() -> None:
     assert all(each.parity is not None and each.parity.passed for each in records)
 
 
-def test_both_sides_of_the_attention_study_are_computed_in_their_fastest_way() -> None:
-    rows = comparisons()
+def test_every_converted_network_passed_parity_and_effvit_runs_in_one_partition() -> None:
+    found, problems = Store(RESULTS / "tflite").records()
+    assert not problems
+    records = [each for each in found if isinstance(each, Record)]
+    assert len(records) == 43
+    assert all(each.parity is not None and each.parity.passed for each in records)
+    for record in records:
+        assert record.artifact is not None
+        graph = record.artifact.graph
+        assert graph is not None
+        if record.workload.family == "effvit":
+            assert (graph.partitions, graph.outside) == (1, {}), record.workload.model
+            assert record.workload.upsample in (None, "bicubic")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_both_sides_of_the_attention_study_are_computed_in_their_fastest_way(study: str) -> None:
+    rows = comparisons(study)
+    assert len(rows) == 10
     assert {row.row.part for row in rows} == {"block", "matched"}
     for row in rows:
         for side, candidates in zip(row.sides, row.candidates, strict=True):
