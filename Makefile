@@ -12,7 +12,7 @@ run: $(STAMP)
 	$(BIN)/vitbench run --model effvit-b2 --target cpu --allow-inconclusive
 
 test: $(TEST_STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
