@@ -165,10 +165,19 @@ def test_what_a_silent_phone_went_on_running_is_ended(phone: Phone, monkeypatch:
     """The phone itself never notices: its end of the old link stays open."""
     monkeypatch.setattr(link_module, "PING_S", 1.0)
     with open_phone(phone.serial) as link:
-        threading.Timer(0.3, phone.fall_asleep).start()
-        threading.Timer(4.0, phone.roam).start()
+
+        def lose() -> None:
+            """Fall asleep when the program runs, and come back when its time is up."""
+            wait_until(lambda: len(phone.processes()) > 0)
+            phone.fall_asleep()
+            time.sleep(6.0)
+            phone.roam()
+
+        losing = threading.Thread(target=lose)
+        losing.start()
         with pytest.raises(TargetUnreachable, match="lost during `sh`; the phone is back"):
-            link.execute(["sh", "-c", "sleep 61 & sleep 61"], 1.0)
+            link.execute(["sh", "-c", "sleep 61 & sleep 61"], 4.0)
+        losing.join()
         wait_until(lambda: phone.processes() == [])
 
 
