@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +31,12 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
 }
 _deselected: dict[str, int] = {}
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C even where a shell started this in the background, which has it ignored by all children."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
