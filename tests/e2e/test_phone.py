@@ -22,6 +22,8 @@ from vitbench.transport.adb import AdbTransport
 pytestmark = [pytest.mark.adb, pytest.mark.tflite]
 BLOCKS = 8
 CYCLES = 20
+# Long enough for a few commands on a busy machine: each of them is tried four times.
+CALM_S = 1.5
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -211,7 +213,7 @@ class Shaker(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
-        while self.cycles < CYCLES and not self.ended.wait(0.3):
+        while self.cycles < CYCLES and not self.ended.wait(CALM_S):
             links = self.phone.device.connected
             self.phone.unplug()
             self.ended.wait(0.05)
