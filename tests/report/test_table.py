@@ -157,14 +157,14 @@ def test_more_than_26_setups_have_letters() -> None:
 
 def test_simulated_figures_are_watermarked() -> None:
     text = draw({"simulated": True, "target": "sim"})
-    assert text.startswith("SIMULATED: a script played these figures back")
+    assert text.startswith("SIMULATED: a script or a stand-in made these figures")
 
 
 def test_a_mixed_table_marks_the_simulated_rows() -> None:
     text = draw({}, {"simulated": True, "target": "sim"})
     assert not text.startswith("SIMULATED")
     assert re.search(r"^effvit-b2 .* sim .* valid, simulated$", text, re.MULTILINE)
-    assert "\nsimulated: a script played these figures back" in text
+    assert "\nsimulated: a script or a stand-in made these figures" in text
 
 
 def test_throughput_alone_has_its_own_heading() -> None:

@@ -9,8 +9,8 @@ from vitbench.report.numbers import cells_wide
 GAP = 2
 NARROWEST_MODEL = 12
 NEVER_DROPPED = 0
-SIMULATED = "SIMULATED: a script played these figures back, nothing was measured"
-PARTLY_SIMULATED = "simulated: a script played these figures back, they were not measured"
+SIMULATED = "SIMULATED: a script or a stand-in made these figures, no device was measured"
+PARTLY_SIMULATED = "simulated: a script or a stand-in made these figures, no device was measured"
 
 
 @dataclass(frozen=True)

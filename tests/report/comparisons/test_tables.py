@@ -101,7 +101,7 @@ def test_simulated_rows_are_watermarked_alone_and_marked_among_others() -> None:
     among = draw(changed(0), changed(1, tokens=(28, 28), simulated=True))
     assert "SIMULATED" not in among
     assert "valid, simulated" in among
-    assert "simulated: a script played these figures back" in among
+    assert "simulated: a script or a stand-in made these figures" in among
 
 
 @pytest.mark.parametrize(

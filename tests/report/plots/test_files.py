@@ -131,7 +131,7 @@ def test_rows_that_are_not_valid_are_drawn_hollow_and_that_is_said() -> None:
 def test_simulated_plots_are_watermarked() -> None:
     text = words(study(simulated=True)[0])
     assert text.splitlines().count("SIMULATED") == 1
-    assert "nothing was measured" in text
+    assert "no device was measured" in text
 
 
 def test_compute_instead_of_latency_is_said() -> None:
