@@ -163,14 +163,14 @@ def test_a_phone_that_leaves_the_network_without_a_word(phone: Phone, hurried: N
 
 def test_what_a_silent_phone_went_on_running_is_ended(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     """The phone itself never notices: its end of the old link stays open."""
-    monkeypatch.setattr(link_module, "PING_S", 1.0)
+    monkeypatch.setattr(link_module, "PING_S", 3.0)
     with open_phone(phone.serial) as link:
 
         def lose() -> None:
             """Fall asleep when the program runs, and come back when its time is up."""
             wait_until(lambda: len(phone.processes()) > 0)
             phone.fall_asleep()
-            time.sleep(6.0)
+            time.sleep(13.0)
             phone.roam()
 
         losing = threading.Thread(target=lose)
