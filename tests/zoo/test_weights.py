@@ -18,7 +18,7 @@ from tests.support.models import images, seeded
 from vitbench import catalog, zoo
 from vitbench.catalog import Workload
 from vitbench.errors import UsageError
-from vitbench.export.build import _fill
+from vitbench.export.networks import _fill
 from vitbench.zoo.deploy import to_deploy
 from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict, read_checkpoint
