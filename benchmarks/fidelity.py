@@ -88,14 +88,14 @@ def one_pair(
 
 def compare(name: str, target: TargetSpec, pairs: int) -> bool:
     """Print the comparison for one network and say whether it keeps its limits."""
-    engine = runtime.for_target(target)
+    made_for = runtime.for_target(target).made_for(None)
     workload = Workload(model=catalog.resolve_model(name))
     artifact = get_artifact(
         workload,
         ArtifactCache(),
-        target_runtime=engine.name,
-        runtime_version=engine.version(),
-        format_name=engine.artifact_format or "onnx",
+        target_runtime=made_for.runtime,
+        runtime_version=made_for.version,
+        format_name=made_for.format,
     )
     order = random.Random(0)
     with tempfile.TemporaryDirectory() as scratch:

@@ -116,13 +116,13 @@ def textbook_formulation(spec: ModelSpec) -> dict[str, str]:
 
 def make_artifact(spec: ModelSpec, target: TargetSpec, formulation: dict[str, str] | None) -> Artifact:
     """Export a network."""
-    engine = runtime.for_target(target)
+    made_for = runtime.for_target(target).made_for(None)
     return get_artifact(
         Workload(model=spec),
         ArtifactCache(),
-        target_runtime=engine.name,
-        runtime_version=engine.version(),
-        format_name=engine.artifact_format or "onnx",
+        target_runtime=made_for.runtime,
+        runtime_version=made_for.version,
+        format_name=made_for.format,
         formulation=formulation,
     )
 

@@ -63,12 +63,13 @@ def make_artifact(name: str, target: str) -> str | None:
     """Put the artifact of one network into the cache; what went wrong, if anything."""
     engine = runtime.for_target(catalog.resolve_target(target))
     try:
+        made_for = engine.made_for(None)
         get_artifact(
             Workload(model=catalog.resolve_model(name)),
             ArtifactCache(),
-            target_runtime=engine.name,
-            runtime_version=engine.version(),
-            format_name=engine.artifact_format or "onnx",
+            target_runtime=made_for.runtime,
+            runtime_version=made_for.version,
+            format_name=made_for.format,
         )
     except VitbenchError as error:
         return error.explain()

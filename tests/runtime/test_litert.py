@@ -22,13 +22,13 @@ ENGINE = runtime.for_target(TARGET)
 
 @pytest.fixture(scope="module")
 def artifact() -> Artifact:
-    name, version = ENGINE.artifact_made_for()
+    made_for = ENGINE.made_for(None)
     return get_artifact(
         Workload(model=catalog.resolve_model("attention-4x16:7x7")),
         ArtifactCache(),
-        target_runtime=name,
-        runtime_version=version,
-        format_name="tflite",
+        target_runtime=made_for.runtime,
+        runtime_version=made_for.version,
+        format_name=made_for.format,
     )
 
 

@@ -89,7 +89,7 @@ class Agent:
         backend = self._loaded()
         stages = backend.stages()
         backend.iterate(request["op"], n)
-        return time_iterations(stages, n, backend.clock)
+        return time_iterations(stages, n, backend.clock, backend.parts())
 
     def _profile(self, request: Dict[str, Any]) -> Dict[str, Any]:
         n = _count(request)

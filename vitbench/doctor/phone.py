@@ -107,7 +107,7 @@ def _read(
         fixed=_or_why(lambda: _try_mode(run)) if options["fixed_performance"] else None,
         place=place.find(engine.target.options.get("binary"), found.phone.abis),
         tool=_or_why(lambda: _tool(link, engine, found, simulated=simulated)),
-        checker=_or_why(lambda: engine.artifact_made_for()[1]),
+        checker=_or_why(lambda: engine.made_for(None).version),
         here=here,
     )
     return phone, simulated

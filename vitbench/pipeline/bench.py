@@ -109,6 +109,7 @@ class Bench:
             artifact = build_artifact(
                 cell.workload,
                 engine,
+                link,
                 self.cache,
                 request.weights_file,
                 cell.label,

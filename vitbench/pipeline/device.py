@@ -31,6 +31,7 @@ CHECKING = "checking that the artifact computes what PyTorch computes"
 def build_artifact(
     workload: Workload,
     engine: Runtime,
+    link: Transport | None,
     cache: ArtifactCache,
     weights_file: Path | None,
     label: str,
@@ -41,18 +42,19 @@ def build_artifact(
     """Take the artifact of a workload from the cache, or build it; says which.
 
     Args:
+        link: to the device it is for; None where there is none at hand.
         formulation: kind of part to formulation; the default ones when None.
 
     Raises:
         UsageError: the workload cannot be built as asked, or the cache cannot be used.
     """
-    made_for, version = engine.artifact_made_for()
+    made_for = engine.made_for(link)
     artifact = get_artifact(
         workload,
         cache,
-        target_runtime=made_for,
-        runtime_version=version,
-        format_name=engine.artifact_format or "onnx",
+        target_runtime=made_for.runtime,
+        runtime_version=made_for.version,
+        format_name=made_for.format,
         weights_file=weights_file,
         formulation=formulation,
         on_stage=lambda text: progress.stage(label, text),

@@ -34,7 +34,7 @@ def export(request: Request, output: Path | None, progress: Progress) -> tuple[A
         raise UsageError(f"target '{cell.target.name}' runs no network, so there is nothing to export")
     cache = ArtifactCache()
     cache = cache.throwaway() if request.no_cache else cache
-    artifact = build_artifact(cell.workload, engine, cache, request.weights_file, cell.label, progress)
+    artifact = build_artifact(cell.workload, engine, None, cache, request.weights_file, cell.label, progress)
     progress.stage(cell.label, CHECKING)
     with ExitStack() as stack:
         here = engine.host_checker(artifact.model_file)

@@ -103,7 +103,7 @@ def _run_cell(
         artifact = None
         if engine.artifact_format is not None:
             artifact = build_artifact(
-                cell.workload, engine, cache, request.weights_file, cell.label, progress
+                cell.workload, engine, link, cache, request.weights_file, cell.label, progress
             )
         device = Device(cell, request, link, engine, artifact, scratch, clocks_mhz)
         header = make_header(device, progress)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
-from vitbench.runtime.base import ProtocolFacts, Runtime
+from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime
 from vitbench.runtime.phone import PhoneSession
 from vitbench.runtime.session import (
     AgentSession,
@@ -26,6 +26,7 @@ __all__ = [
     "AgentSession",
     "LayerTime",
     "LoadInfo",
+    "MadeFor",
     "PhoneSession",
     "ProcessTime",
     "ProtocolFacts",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -30,12 +31,22 @@ class ProtocolFacts(TypedDict):
     streams: int
 
 
+@dataclass(frozen=True)
+class MadeFor:
+    """What an artifact is made for: name and version of the runtime that runs it, and its graph's format."""
+
+    runtime: str
+    version: str
+    format: str
+
+
 class Runtime(ABC):
     """A runtime as one target uses it.
 
     Attributes:
         name: what targets and the agent call it.
-        artifact_format: format of the artifact it runs ("onnx"); None where it runs no network.
+        artifact_format: format of the artifacts it runs ("onnx"); None where it runs no network. See
+            `made_for`.
         checked_by: who checks what an artifact computes, for the record; None where the device itself does.
     """
 
@@ -75,13 +86,18 @@ class Runtime(ABC):
             UsageError: the target has an option the runtime does not know, or of the wrong type.
         """
 
-    def artifact_made_for(self) -> tuple[str, str]:
-        """Name and version of the runtime that its artifacts are made for: its own, where it runs on its own.
+    def made_for(self, transport: Transport | None) -> MadeFor:
+        """What its artifacts are made for: itself, as it is installed here, where it runs on its own.
+
+        Args:
+            transport: to the device that will run them; None where there is none at hand.
 
         Raises:
-            UsageError: it is not installed.
+            UsageError: it is not installed, or runs no network.
         """
-        return self.name, self.version()
+        if self.artifact_format is None:
+            raise UsageError(f"the {self.name} runtime runs no network", "name another target")
+        return MadeFor(self.name, self.version(), self.artifact_format)
 
     def open_session(
         self,

@@ -14,7 +14,7 @@ from vitbench.benchmark_model.binary import Binary
 from vitbench.benchmark_model.lines import together
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
-from vitbench.runtime.base import ProtocolFacts, Runtime, check_options
+from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime, check_options
 from vitbench.runtime.litert import LiteRt
 from vitbench.runtime.phone import HELP_TIMEOUT_S, PhoneSession, Tool, local_checker, repeated, text_of
 from vitbench.runtime.session import AgentSession
@@ -48,9 +48,9 @@ class BenchmarkModel(Runtime):
         """The tool's own hash: it tells no version."""
         return f"sha256:{self.binary((), allow_script=True).sha256[:12]}"
 
-    def artifact_made_for(self) -> tuple[str, str]:
+    def made_for(self, transport: Transport | None) -> MadeFor:
         """Artifacts are made for, and checked with, the interpreter of this machine."""
-        return LiteRt.name, LiteRt(self.target).version()
+        return LiteRt(self.target).made_for(None)
 
     def load_options(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Protocol
 
 from ..errors import AgentError
-from ..timing import Stages
+from ..timing import Parts, Stages
 
 
 class Backend(Protocol):
@@ -22,6 +22,9 @@ class Backend(Protocol):
 
     def stages(self) -> Stages:
         """The three stages of one iteration over the inputs given at load."""
+
+    def parts(self) -> Optional[Parts]:
+        """What tells how long the stages took by the device's own clock; None where the host's serves."""
 
     def outputs(self, inputs: List[Any], out_dir: str) -> List[Any]:
         """Run once on each set of input files; write the outputs as files and describe them."""

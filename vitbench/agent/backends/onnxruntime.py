@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .. import machine, tensors
 from ..errors import AgentError
-from ..timing import Stages
+from ..timing import Parts, Stages
 from . import profile
 
 DTYPES = {
@@ -77,6 +77,10 @@ class OnnxRuntimeBackend:
 
     def iterate(self, op: str, n: int) -> None:
         """Nothing to prepare: warm-up and measurement are the same here."""
+
+    def parts(self) -> Optional[Parts]:
+        """The host's clock serves."""
+        return None
 
     def outputs(self, inputs: List[Any], out_dir: str) -> List[Any]:
         """Run once on each set of input files and write the outputs."""

@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from ..errors import AgentError
-from ..timing import Stages
+from ..timing import Parts, Stages
 
 CRASH_EXIT_CODE = 70
 CLOCK_MHZ = 2000.0
@@ -87,6 +87,10 @@ class SimBackend:
             self._iteration += 1
 
         return put, run, fetch
+
+    def parts(self) -> Optional[Parts]:
+        """The host's clock serves."""
+        return None
 
     def outputs(self, inputs: List[Any], out_dir: str) -> List[Any]:
         """There is no network, so there is nothing to compare."""
