@@ -110,3 +110,9 @@ def test_sizes_and_ages_are_numbers(option: str, value: str, tmp_path: Path) -> 
 def test_ctrl_c_is_said(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "interrupted")
+
+
+def test_ctrl_c_before_the_command_line_is_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = vitbench("--version", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
