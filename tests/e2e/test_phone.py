@@ -40,12 +40,6 @@ def _artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def phone(make_phone: MakePhone) -> Phone:
-    """A phone that says that it is none."""
-    return phones.furnish(make_phone(phones.STAND_IN))
-
-
-@pytest.fixture
 def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
     """The command line in this process, with a tool that is kept by a variable."""
     monkeypatch.setenv("VITBENCH_BENCHMARK_MODEL", str(install(tmp_path, BM_SAMPLES_US=SAMPLES_US)))

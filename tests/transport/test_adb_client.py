@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.adb_device.targets import phone_target as phone
 from vitbench import transport
-from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ExitCode, TargetUnreachable, UsageError, VitbenchError
 from vitbench.transport.adb import choice
 from vitbench.transport.adb.client import Adb, parse_devices, parse_version
@@ -117,17 +117,6 @@ def test_every_state_has_its_own_words(state: str | None, said: str, advice: str
     assert advice in (error.hint or "")
     assert error.transient is transient
     assert error.exit_code == ExitCode.UNREACHABLE
-
-
-def phone(serial: str | None = None) -> TargetSpec:
-    fields = {
-        "name": "phone",
-        "title": "",
-        "transport": "adb",
-        "runtime": "benchmark_model",
-        "serial": serial,
-    }
-    return TargetSpec.model_validate(fields)
 
 
 @pytest.mark.parametrize("serial", ["", "two words", "a\nb", "a\0b", "größe"])
