@@ -10,11 +10,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitbench.errors import UsageError
 from vitbench.records.comparison import Comparison
+from vitbench.records.gate import GateRecord
 from vitbench.records.schema import SCHEMA_VERSION, Part, Record
 
-Document = Record | Comparison
+Document = Record | Comparison | GateRecord
 
 MAX_BYTES = 64 << 20
+# Whatever else a document says it is, it is judged as the record of a run.
+_MODELS: dict[str, type[Document]] = {"compare": Comparison, "gate": GateRecord}
 _LINE = 100
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -41,8 +44,7 @@ def parse(data: bytes) -> Document:
     if len(data) > MAX_BYTES:
         raise UnreadableRecord(f"{len(data) >> 20} MiB is too large for a record")
     try:
-        kind = kind_of(data)
-        record: Document = (Comparison if kind == "compare" else Record).model_validate_json(data)
+        record: Document = _MODELS.get(kind_of(data), Record).model_validate_json(data)
     except ValidationError as error:
         raise UnreadableRecord(_why(data, error)) from None
     if record.schema_version != SCHEMA_VERSION:

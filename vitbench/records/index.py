@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from vitbench.records.comparison import Comparison
     from vitbench.records.document import Document
     from vitbench.records.files import Entry
+    from vitbench.records.gate import GateRecord
     from vitbench.records.schema import Record
 
 NAME = ".index.json"
 # Raised whenever `flatten` changes what it says of the same record.
-VERSION = 5
+VERSION = 6
 _PARTS = ("workload", "target", "protocol", "plan", "counts", "artifact", "parity", "estimate")
 
 Flat = dict[str, Any]
@@ -95,7 +96,14 @@ def flatten_comparison(comparison: Comparison) -> Flat:
 
 
 def _flatten(document: Document) -> Flat:
-    return flatten_comparison(document) if document.kind == "compare" else flatten(document)
+    if document.kind == "compare":
+        return flatten_comparison(document)
+    return _flatten_gate(document) if document.kind == "gate" else flatten(document)
+
+
+def _flatten_gate(gate: GateRecord) -> Flat:
+    """What a gate is, so that its document is not read again; no report has rows of it."""
+    return {"id": gate.id, "kind": gate.kind, "created_utc": gate.created_utc}
 
 
 def load(store: Store) -> Contents:
@@ -120,7 +128,7 @@ def load(store: Store) -> Contents:
         with contextlib.suppress(OSError):
             store.files.write(NAME, _encode(current))
     flats = [item for _, item in sorted(current.items()) if not isinstance(item, str)]
-    rows = [flat for flat in flats if flat["kind"] != "compare"]
+    rows = [flat for flat in flats if flat["kind"] == "run"]
     comparisons = [flat for flat in flats if flat["kind"] == "compare"]
     lasting = [
         Problem(stamp.partition("|")[0], item) for stamp, item in current.items() if isinstance(item, str)

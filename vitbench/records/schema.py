@@ -288,7 +288,7 @@ class Header(Part):
     """
 
     schema_version: int = SCHEMA_VERSION
-    kind: Literal["run", "gate"] = "run"
+    kind: Literal["run"] = "run"
     id: Annotated[str, Field(pattern=ID_PATTERN)]
     created_utc: str
     vitbench_version: str

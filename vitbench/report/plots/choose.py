@@ -27,13 +27,15 @@ def plots_of(rows: Sequence[Row], comparisons: Sequence[Versus]) -> list[Plot]:
 
 
 def sample_plots(documents: Sequence[Document]) -> list[Plot]:
-    """One plot per record, of every iteration it holds."""
+    """One plot per run and comparison, of every iteration it holds."""
+    from vitbench.records.gate import GateRecord
     from vitbench.records.schema import Record
     from vitbench.report.plots.samples import comparison_samples, record_samples
 
     return [
         record_samples(document) if isinstance(document, Record) else comparison_samples(document)
         for document in documents
+        if not isinstance(document, GateRecord)  # its samples are in its comparisons
     ]
 
 

@@ -1,0 +1,185 @@
+"""The tests of the regression gate, on arrays of pair differences; every function takes many gates at once.
+
+A pair difference is log(time of the candidate / time of the baseline) of two blocks next to each other. Their
+order is random, so that whatever else the times of the blocks follow, the sign of a difference that only
+noise made is a fair coin: all that the signed-rank test asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vitbench.stats.pairs import signed_rank_cdf
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+ALPHA = 0.01
+SERIAL_ALPHA = 0.01
+POWER = 0.95
+DRAWS = 20_000
+DEFAULT_PAIRS = 10
+MIN_SECOND_PAIRS = 16
+MAX_PAIRS = 40
+# `calibrate`: 8 standard errors of the mean difference fit into the limit.
+STANDARD_ERRORS = 8
+TARGET_LIMIT = 0.03
+
+
+def signed_rank_plus(differences: ArrayLike) -> NDArray[np.int64]:
+    """T+ of the signed-rank test along the last axis: the sum of the ranks of the positive differences.
+
+    Among equal sizes the positive ones get the lower ranks, and a zero counts as negative: of all ways of
+    breaking ties the one that rejects least, so that the test keeps its level.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    # A stable sort by size of what is sorted by sign already, positive ones first.
+    by_sign = np.argsort(values <= 0, axis=-1, kind="stable")
+    signed = np.take_along_axis(values, by_sign, axis=-1)
+    ordered = np.take_along_axis(signed, np.argsort(np.abs(signed), axis=-1, kind="stable"), axis=-1)
+    ranks = np.arange(1, values.shape[-1] + 1)
+    return np.asarray(np.where(ordered > 0, ranks, 0).sum(axis=-1), dtype=np.int64)
+
+
+def p_greater(differences: ArrayLike, shift: float = 0.0) -> Floats:
+    """Exact one-sided p-value along the last axis of "the centre is not above the shift".
+
+    P[T+ >= t] under the null hypothesis; equals `scipy.stats.wilcoxon(differences - shift,
+    alternative="greater", method="exact")` where no two differences are equally far from the shift, and is
+    larger where some are.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    n = values.shape[-1]
+    if n == 0:
+        return np.ones(values.shape[:-1])
+    found: Floats = signed_rank_cdf(n)[n * (n + 1) // 2 - signed_rank_plus(values - shift)]
+    return found
+
+
+def p_less(differences: ArrayLike, shift: float = 0.0) -> Floats:
+    """Exact one-sided p-value of "the centre is not below the shift"; the mirror image of `p_greater`."""
+    return p_greater(-np.asarray(differences, dtype=np.float64), -shift)
+
+
+def serial_p(differences: ArrayLike) -> Floats:
+    """P-value along the last axis of "neighbouring differences are not alike"; small where they are.
+
+    Rank version of von Neumann's ratio, RVN = sum (R_k - R_{k+1})^2 / sum (R_k - mean)^2, small under positive
+    correlation, with RVN / 4 ~ Beta(a, a), a = 5 n (n+1) (n-1)^2 / (2 (n-2) (5 n^2 - 2 n - 9)) - 1/2 (Bartels,
+    JASA 77, 1982). 1 for fewer than 5 differences, and where all are equal.
+    """
+    from scipy.special import betainc
+
+    values = np.asarray(differences, dtype=np.float64)
+    n = values.shape[-1]
+    if n < 5:
+        return np.ones(values.shape[:-1])
+    ranks = np.argsort(np.argsort(values, axis=-1, kind="stable"), axis=-1) + 1.0
+    spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=-1)
+    ratio = (np.diff(ranks, axis=-1) ** 2).sum(axis=-1) / spread
+    shape = 5 * n * (n + 1) * (n - 1) ** 2 / (2 * (n - 2) * (5 * n * n - 2 * n - 9)) - 0.5
+    constant = values.max(axis=-1) == values.min(axis=-1)
+    return np.where(constant, 1.0, betainc(shape, shape, ratio / 4))
+
+
+def rejects(differences: ArrayLike, limit: float, alpha: float) -> Flags:
+    """Whether a stage says "slower than the limit": p <= alpha, and its differences are not alike.
+
+    Args:
+        differences: along the last axis.
+        limit: d, as a fraction: 0.03 for 3 %.
+        alpha: level.
+    """
+    p = p_greater(differences, math.log1p(limit))
+    return np.asarray((p <= alpha) & (serial_p(differences) > SERIAL_ALPHA))
+
+
+def passes(differences: ArrayLike, limit: float) -> Flags:
+    """Whether a stage says "not slower than the limit": the upper 99 % bound of the ratio is under 1 + d."""
+    p = p_less(differences, math.log1p(limit))
+    return np.asarray((p <= ALPHA) & (serial_p(differences) > SERIAL_ALPHA))
+
+
+def second_stage(cells: int, first_pairs: int) -> tuple[int, float]:
+    """Pairs and level of the second stage of a gate of so many cells.
+
+    K = max(16, ceil(log2(cells / 0.01))), the fewest that can reach the level 0.01 / cells, and no fewer than
+    the first stage has: what it could not decide, fewer pairs would not.
+    """
+    alpha = ALPHA / cells
+    return max(MIN_SECOND_PAIRS, math.ceil(math.log2(1 / alpha)), first_pairs), alpha
+
+
+def propose(pair_sd: float) -> tuple[int, float]:
+    """Pairs and limit for a device whose pair differences have this standard deviation.
+
+    The smallest K in 10 ... 40 with 8 sd / sqrt(K) <= 3 %; where none is, K = 40 and d = 8 sd / sqrt(K).
+    """
+    needed = math.ceil((STANDARD_ERRORS * pair_sd / TARGET_LIMIT) ** 2 - 1e-9)
+    if needed <= MAX_PAIRS:
+        return max(DEFAULT_PAIRS, needed), TARGET_LIMIT
+    return MAX_PAIRS, STANDARD_ERRORS * pair_sd / math.sqrt(MAX_PAIRS)
+
+
+def visible(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
+    """The smallest slowdown that both stages see with power 0.95, as a fraction (0.052 for 5.2 %).
+
+    For normal differences: that one beyond the limit by as many standard deviations as the lower bound of the
+    worse of both stages lies under the centre in 95 % of 20,000 seeded draws, or slightly more, as
+    differences that look alike make a stage say nothing.
+
+    Args:
+        limit: d, as a fraction.
+        pair_sd: standard deviation of the pair differences.
+        pairs: of the first stage.
+        cells: that the gate decides on.
+    """
+    return math.expm1(math.log1p(limit) + pair_sd * _needed_shift(pairs, cells))
+
+
+def pass_chance(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
+    """P[a cell ends PASS when nothing changed], for normal differences, by 20,000 seeded draws."""
+    second, _ = second_stage(cells, pairs)
+    either = 1.0
+    for number, count in enumerate((pairs, second)):
+        z, alike = _draws(count, number)
+        reach = -_lower_bounds(z, ALPHA)  # by symmetry: how far the upper bound lies above the centre
+        either *= 1 - float(np.mean((pair_sd * reach < math.log1p(limit)) & ~alike))
+    return 1 - either
+
+
+@lru_cache(maxsize=256)
+def _needed_shift(pairs: int, cells: int) -> float:
+    """By how many standard deviations the centre must lie beyond the limit for power 0.95."""
+    second, alpha = second_stage(cells, pairs)
+    worst = np.full(DRAWS, -np.inf)
+    for number, (count, level) in enumerate(((pairs, ALPHA), (second, alpha))):
+        z, alike = _draws(count, number)
+        worst = np.maximum(worst, np.where(alike, np.inf, -_lower_bounds(z, level)))
+    return float(np.quantile(worst, POWER, method="higher"))
+
+
+@lru_cache(maxsize=16)
+def _draws(pairs: int, stage: int) -> tuple[Floats, Flags]:
+    """Standard normal differences of many stages, and which of them look alike."""
+    z = np.random.default_rng([pairs, stage]).standard_normal((DRAWS, pairs))
+    return z, np.asarray(serial_p(z) <= SERIAL_ALPHA)
+
+
+def _lower_bounds(z: Floats, alpha: float) -> Floats:
+    """Lower one-sided bounds of the centre: the Walsh average below which the test accepts."""
+    n = z.shape[-1]
+    below = signed_rank_cdf(n)
+    rank = int(np.count_nonzero(below <= alpha)) - 1
+    if rank < 0:
+        return np.full(len(z), -np.inf)
+    first, second = np.triu_indices(n)
+    bounds = [
+        np.partition((part[:, first] + part[:, second]) / 2, rank, axis=-1)[:, rank]
+        for part in np.array_split(z, max(1, len(z) // 2000))
+    ]
+    return np.concatenate(bounds)
