@@ -17,13 +17,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-import select
-import sys
-import threading
 import traceback
-from typing import Any, BinaryIO, Callable, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Optional
 
-from . import AGENT_VERSION, backends, machine, probe
+from . import AGENT_VERSION, backends, machine, pipes, probe
 from .errors import AgentError
 from .timing import time_iterations
 
@@ -125,8 +122,8 @@ class Agent:
 
 def main() -> int:
     """Serve requests until `bye`, the end of stdin, or the end of whoever reads the replies."""
-    requests, replies = _take_pipes()
-    _end_with_reader(replies)
+    requests, replies = pipes.take()
+    pipes.end_with_reader(replies)
     agent = Agent()
     with requests:
         while not agent.ended:
@@ -136,42 +133,10 @@ def main() -> int:
             whole = line.endswith(b"\n") or len(line) < MAX_REQUEST_BYTES
             reply = agent.serve(line) if whole else _refuse_rest(requests)
             try:
-                _write(replies, json.dumps(reply).encode() + b"\n")
+                pipes.write(replies, json.dumps(reply).encode() + b"\n")
             except BrokenPipeError:
                 break
     return 0
-
-
-def _take_pipes() -> Tuple[BinaryIO, int]:
-    """Keep stdin and stdout for the protocol alone.
-
-    Whatever a runtime prints goes to stderr, and it reads nothing.
-    """
-    sys.stdout.flush()
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return requests, replies
-
-
-def _end_with_reader(replies: int) -> None:
-    """End this process at once when nobody can read its replies any more, even in the middle of a request.
-
-    The thread sleeps in the kernel until then and takes no time from a measurement. (A parent-death signal
-    would also come when only the thread that started this process ends, and not at all over a network.)
-    """
-
-    def watch() -> None:
-        poller = select.poll()
-        poller.register(replies, 0)
-        poller.poll()
-        os._exit(0)
-
-    if not os.isatty(replies):
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def _parse(line: bytes) -> Dict[str, Any]:
@@ -191,12 +156,6 @@ def _refuse_rest(requests: BinaryIO) -> Dict[str, Any]:
         if not rest or rest.endswith(b"\n"):
             message = f"a request must be one line of at most {MAX_REQUEST_BYTES} bytes"
             return {"ok": False, "error": {"kind": "usage", "message": message}}
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _count(request: Dict[str, Any]) -> int:
