@@ -7,6 +7,8 @@
     outputs {inputs, out_dir}                 run once on each set of inputs, untimed, into files
     probe {root?} | processes {root?}         witnesses; CPU time of every other process
     describe {root?}                          static facts of the machine
+    watch {root?}                             let witnesses and facts tell of the GPU as well, from now on
+    energy {min_s}                            iterate for a while, untimed, and tell what that took
     bye                                       end
 
 A reply is {"ok": true, ...} or {"ok": false, "error": {"kind": "usage" | "io" | "runtime", "message"}}.
@@ -20,12 +22,14 @@ import platform
 import traceback
 from typing import Any, BinaryIO, Callable, Dict, Optional
 
-from . import AGENT_VERSION, backends, machine, pipes, probe
+from . import AGENT_VERSION, backends, energy, gpu, machine, pipes, probe
 from .errors import AgentError
 from .timing import time_iterations
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_ITERATIONS = 1000000
+MAX_ENERGY_S = 60
+ITERATIONS_BETWEEN_LOOKS = 5
 
 
 class Agent:
@@ -33,6 +37,7 @@ class Agent:
 
     def __init__(self) -> None:
         self._backend: Optional[backends.Backend] = None
+        self._gpu: Optional[gpu.Watch] = None
         self._operations: Dict[str, Callable[[Dict[str, Any]], Dict[str, Any]]] = {
             "hello": self._hello,
             "load": self._load,
@@ -43,6 +48,8 @@ class Agent:
             "probe": self._probe,
             "processes": self._processes,
             "describe": self._describe,
+            "watch": self._watch,
+            "energy": self._energy,
             "bye": self._bye,
         }
         self.ended = False
@@ -78,7 +85,12 @@ class Agent:
             raise AgentError("usage", "options must be an object")
         _set_affinity(options.get("affinity"))
         runtime, model = str(request.get("runtime")), request.get("model")
+        if gpu.used_by(runtime, options):
+            gpu.count_as_nvml()
+            self._gpu = self._gpu or gpu.Watch()
         self._backend = backends.load(runtime, model, options, request.get("inputs", []))
+        if self._gpu is not None:
+            self._gpu.loaded(getattr(self._backend, "gpu_bus_id", None))
         return self._backend.info()
 
     def _iterate(self, request: Dict[str, Any]) -> Dict[str, Any]:
@@ -86,7 +98,10 @@ class Agent:
         backend = self._loaded()
         stages = backend.stages()
         backend.iterate(request["op"], n)
-        return time_iterations(stages, n, backend.clock, backend.parts())
+        timed = time_iterations(stages, n, backend.clock, backend.parts())
+        if self._gpu is not None and request["op"] == "measure":
+            self._gpu.timed()
+        return timed
 
     def _profile(self, request: Dict[str, Any]) -> Dict[str, Any]:
         n = _count(request)
@@ -100,7 +115,10 @@ class Agent:
 
     def _probe(self, request: Dict[str, Any]) -> Dict[str, Any]:
         readings = self._backend.readings() if self._backend else None
-        return {"readings": probe.read(_root(request)) if readings is None else readings}
+        if readings is None:
+            readings = probe.read(_root(request))
+            readings = self._gpu.readings(readings) if self._gpu else readings
+        return {"readings": readings}
 
     def _processes(self, request: Dict[str, Any]) -> Dict[str, Any]:
         simulated = self._backend is not None and self._backend.readings() is not None
@@ -108,7 +126,31 @@ class Agent:
 
     def _describe(self, request: Dict[str, Any]) -> Dict[str, Any]:
         facts = self._backend.facts() if self._backend else None
-        return {"facts": machine.describe(_root(request)) if facts is None else facts}
+        if facts is None:
+            facts = machine.describe(_root(request))
+            facts.update(self._gpu.facts() if self._gpu else {})
+        return {"facts": facts}
+
+    def _watch(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        self._gpu = gpu.Watch(_root(request))
+        return {}
+
+    def _energy(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        min_s = request.get("min_s")
+        if not isinstance(min_s, (int, float)) or not 0 < min_s <= MAX_ENERGY_S:
+            raise AgentError("usage", f"min_s must be a number of seconds up to {MAX_ENERGY_S}")
+        backend = self._loaded()
+        put, run, fetch = backend.stages()
+
+        def iterate() -> int:
+            backend.iterate("warm", ITERATIONS_BETWEEN_LOOKS)
+            for _ in range(ITERATIONS_BETWEEN_LOOKS):
+                put()
+                run()
+                fetch()
+            return ITERATIONS_BETWEEN_LOOKS
+
+        return {"energy": energy.spend(self._gpu, iterate, min_s) if self._gpu else None}
 
     def _bye(self, request: Dict[str, Any]) -> Dict[str, Any]:
         self.ended = True
