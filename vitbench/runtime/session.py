@@ -206,6 +206,20 @@ class AgentSession:
         """
         return dict(self._ask({"op": "describe"}, SHORT_TIMEOUT_S)["facts"])
 
+    def watch_gpu(self) -> None:
+        """Let the witnesses and facts of an agent that has nothing loaded tell of the GPU as well."""
+        self._ask({"op": "watch"}, SHORT_TIMEOUT_S)
+
+    def energy(self, min_s: float) -> dict[str, Any] | None:
+        """Iterate for a while, untimed, and tell what that took from the supply; None where nothing tells.
+
+        Names and units are those of `vitbench.agent.energy.spend`.
+        """
+        found: dict[str, Any] | None = self._ask({"op": "energy", "min_s": min_s}, OUTPUTS_TIMEOUT_S)[
+            "energy"
+        ]
+        return found
+
     def close(self) -> None:
         """End the agent. Safe to call twice, and after it died."""
         self._channel.close()
