@@ -1,1 +1,1 @@
-"""The regression gate: baselines, verdicts and calibration. Pure, but for the files of `baseline` and `shelf`."""
+"""The regression gate: baselines, verdicts and calibration."""

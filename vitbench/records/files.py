@@ -51,6 +51,9 @@ class Files(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, durably; the place is made when it is missing."""
 
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+
     def check_writable(self) -> None:
         """Write, and remove, as much as a large record takes."""
 
@@ -108,6 +111,10 @@ class LocalFiles:
         self.root.mkdir(parents=True, exist_ok=True)
         write_atomically(self.root / name, data)
 
+    def remove(self, name: str) -> None:
+        """See `Files`."""
+        (self.root / name).unlink(missing_ok=True)
+
     def check_writable(self) -> None:
         """See `Files`."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -164,6 +171,11 @@ class RemoteFiles:
         with _storage_errors():
             self._files.makedirs(self._root, exist_ok=True)
             self._files.pipe_file(self._path(name), data)
+
+    def remove(self, name: str) -> None:
+        """See `Files`."""
+        with _storage_errors(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(name))
 
     def check_writable(self) -> None:
         """See `Files`."""

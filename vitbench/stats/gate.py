@@ -68,9 +68,9 @@ def p_less(differences: ArrayLike, shift: float = 0.0) -> Floats:
 def serial_p(differences: ArrayLike) -> Floats:
     """P-value along the last axis of "neighbouring differences are not alike"; small where they are.
 
-    Rank version of von Neumann's ratio, RVN = sum (R_k - R_{k+1})^2 / sum (R_k - mean)^2, small under positive
-    correlation, with RVN / 4 ~ Beta(a, a), a = 5 n (n+1) (n-1)^2 / (2 (n-2) (5 n^2 - 2 n - 9)) - 1/2 (Bartels,
-    JASA 77, 1982). 1 for fewer than 5 differences, and where all are equal.
+    Rank version of von Neumann's ratio, RVN = sum (R_k - R_{k+1})^2 / sum (R_k - mean)^2, small under
+    positive correlation, with RVN / 4 ~ Beta(a, a) and a = 5 n (n+1) (n-1)^2 / (2 (n-2) (5 n^2 - 2 n - 9))
+    - 1/2 (Bartels, JASA 77, 1982). 1 for fewer than 5 differences, and where all are equal.
     """
     from scipy.special import betainc
 

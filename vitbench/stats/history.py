@@ -1,4 +1,4 @@
-"""A new session against the sessions before it: the prediction limit, and where a history changed its level."""
+"""A session against the ones before it: the prediction limit, and where a history changed its level."""
 
 from __future__ import annotations
 
