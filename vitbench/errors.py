@@ -78,6 +78,10 @@ class ToolError(VitbenchError):
         self.tail = tail
 
 
+class OutOfMemory(ToolError):
+    """The device has not enough memory for what it was to run."""
+
+
 class ParityError(VitbenchError):
     """The artifact does not compute what the PyTorch module computes."""
 

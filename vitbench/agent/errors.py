@@ -7,7 +7,8 @@ class AgentError(Exception):
     """A request that cannot be served.
 
     Args:
-        kind: "usage" (the request does not fit), "io" (a file cannot be read or written) or "runtime".
+        kind: "usage" (the request does not fit), "io" (a file cannot be read or written), "memory" (the
+            device has too little of it) or "runtime".
         message: what happened, lower case, no full stop.
     """
 

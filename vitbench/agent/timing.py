@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import gc
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 Clock = Callable[[], int]
 Stages = Tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
 Parts = Callable[[], Tuple[int, int, int]]
+
+
+class Lane(Protocol):
+    """A queue of a device, with buffers for one request at a time."""
+
+    def submit(self) -> None:
+        """Let the device begin a request, input to output; returns while it works."""
+
+    def wait(self) -> None:
+        """Wait until the last request's outputs are in the host's memory. It may be called again."""
 
 
 def time_iterations(
@@ -60,3 +70,41 @@ def time_iterations(
             gc.enable()
     samples = {"total_ns": total, "h2d_ns": h2d, "compute_ns": compute, "d2h_ns": d2h}
     return {"samples": samples, "elapsed_ns": elapsed}
+
+
+def time_rounds(lanes: Sequence[Lane], n: int, clock: Clock = time.perf_counter_ns) -> Dict[str, Any]:
+    """Keep every lane busy and time n rounds of one request a lane.
+
+    A lane gets its next request as soon as its last one is done, so that the device always has something to
+    do. What fills and drains the lanes is run, and not timed: a round is from the end of one round's last
+    request to that of the next one's.
+
+    Args:
+        lanes: at least one; with one alone requests come one after the other.
+        n: rounds.
+        clock: nanoseconds, monotonic.
+
+    Returns:
+        `samples`: a list of n nanosecond integers `total_ns`, one a round; `elapsed_ns`: all of it.
+    """
+    marks: List[int] = [0] * (n + 1)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        begin = clock()
+        for lane in lanes:
+            lane.submit()
+        for i in range(n + 1):
+            for lane in lanes[:-1]:
+                lane.wait()
+                lane.submit()
+            lanes[-1].wait()
+            marks[i] = clock()
+            lanes[-1].submit()
+        for lane in lanes:
+            lane.wait()
+        elapsed = clock() - begin
+    finally:
+        if collecting:
+            gc.enable()
+    return {"samples": {"total_ns": [marks[i + 1] - marks[i] for i in range(n)]}, "elapsed_ns": elapsed}

@@ -46,6 +46,12 @@ FORMATS = {
         {"name": "litert-torch"},
         ("torch", "litert-torch", "litert-converter", "ai-edge-litert", "numpy"),
     ),
+    "aten": Format(
+        "model/graph.json",
+        "vitbench.export.torch_artifact",
+        {"name": "torch.export", "graph": 1},
+        ("torch", "numpy"),
+    ),
 }
 
 

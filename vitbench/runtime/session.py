@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vitbench.errors import ToolError, UsageError
+from vitbench.errors import OutOfMemory, ToolError, UsageError
 from vitbench.runtime.tensors import TensorFile, TensorSpec
 from vitbench.transport.base import Transport
 from vitbench.transport.channel import Channel
@@ -165,6 +165,17 @@ class AgentSession:
         """Run n timed iterations."""
         return self._iterate("measure", n)
 
+    def stream(self, n: int, lanes: int) -> SampleBatch:
+        """Keep so many requests under way at once and time n rounds of one request a lane.
+
+        A device that does one request after the other has one lane, whatever is asked for. A round is from
+        the end of one round's last request to that of the next one's, and has no parts.
+        """
+        reply = self._ask({"op": "stream", "n": n, "lanes": lanes}, self._patience_s((n + 2) * lanes))
+        totals = tuple(reply["samples"]["total_ns"])
+        self._slowest_s = max([self._slowest_s or 0.0, *(ns / 1e9 / reply["lanes"] for ns in totals)])
+        return SampleBatch(totals, (), (), (), elapsed_ns=reply["elapsed_ns"])
+
     def profile(self, n: int) -> tuple[LayerTime, ...]:
         """Run n iterations and return the time of each layer over them, in the order they run.
 
@@ -246,6 +257,8 @@ class AgentSession:
             return reply
         error = reply.get("error", {})
         message = f"{self._channel.label}: {error.get('message', 'failed without a message')}"
+        if error.get("kind") == "memory":
+            raise OutOfMemory(message, "choose a smaller --batch or --resolution", tail=self._channel.tail())
         if error.get("kind") == "runtime":
             raise ToolError(message, "the last lines are the runtime's own", tail=self._channel.tail())
         raise UsageError(message)
