@@ -12,29 +12,30 @@ from typing import Literal, cast
 from vitbench import catalog
 from vitbench.catalog import DeviceOptions, ModelSpec, TargetSpec, Workload
 from vitbench.catalog.elsewhere import own_weights
+from vitbench.catalog.specs import Metric
 from vitbench.errors import UsageError
 from vitbench.measure.plan import make_plan
 from vitbench.records.schema import Plan
 
-Metric = Literal["latency", "throughput"]
-
 
 @dataclass(frozen=True)
 class Cell:
-    """One workload on one target."""
+    """One workload on one target, and what is measured of it."""
 
     workload: Workload
     target: TargetSpec
+    metric: Metric = "latency"
 
     @property
     def key(self) -> str:
         """Equal for cells that are the same, however they were named."""
-        return self.workload.model_dump_json() + self.target.model_dump_json()
+        return self.workload.model_dump_json() + self.target.model_dump_json() + self.metric
 
     @property
     def label(self) -> str:
-        """`effvit-b2:224x224 on cpu`."""
-        return f"{self.workload.label} on {self.target.name}"
+        """`effvit-b2:224x224 on cpu`; with the metric where the target has several."""
+        metric = f", {self.metric}" if len(self.target.metrics) > 1 else ""
+        return f"{self.workload.label} on {self.target.name}{metric}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,6 @@ class Request:
 
     cells: tuple[Cell, ...]
     plan: Plan
-    metric: Metric
     threads: int | None
     weights_file: Path | None
     no_cache: bool
@@ -63,7 +63,7 @@ def parse_request(
     upsample: str | None = None,
     part: str | None = None,
     precision: str | None = None,
-    metric: Metric = "latency",
+    metric: Metric | None = "latency",
     threads: int | None = None,
     blocks: int | None = None,
     ci_width: str | None = None,
@@ -79,6 +79,7 @@ def parse_request(
     Args:
         models, targets: names; see `catalog.resolve_model` and `catalog.resolve_target`.
         resolutions: `224` or `512x1024`; the published one when empty.
+        metric: of every cell; those that each target is measured by when None.
         batches: positive integers, or `auto` alone with `metric="throughput"`; 1 when empty.
         ci_width: half-width of a block's 95 % interval, `1%` or `0.01`.
         cell_limit_s: a cell that would take longer is not measured; None for no limit.
@@ -107,8 +108,9 @@ def parse_request(
     ]
     source = f"sha256:{_sha256(weights)}" if weights else f"seeded:{seed}"
     cells = [
-        Cell(_workload(model, batch, precision, source, target), target)
+        Cell(_workload(model, batch, precision, source, target), target, one)
         for model, batch, target in product(model_specs, batch_sizes, target_specs)
+        for one in ((metric,) if metric else target.metrics)
     ]
     _refuse_namesakes(target_specs)
     return Request(
@@ -120,7 +122,6 @@ def parse_request(
             cell_limit_s=cell_limit_s,
             seed=seed,
         ),
-        metric=metric,
         threads=threads,
         weights_file=weights,
         no_cache=no_cache,

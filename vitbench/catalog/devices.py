@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ class DeviceOptions:
         serial: a phone's serial number, or `host:port`.
         binary: benchmark_model on this machine.
         cluster: `little`, `big` or `prime`.
-        host: a board, as ssh is told; `local` where this machine is the board.
+        host: a board, or a computer with a GPU, as ssh is told; `local` where this machine is that.
+        lock_clocks: whether a board's clocks are held while it is measured.
     """
 
     serial: str | None = None
     binary: Path | None = None
     cluster: str | None = None
     host: str | None = None
+    lock_clocks: bool | None = None
 
     def apply(self, targets: Sequence[TargetSpec]) -> list[TargetSpec]:
         """The targets, with phones and boards among them as they were asked for.
@@ -44,10 +46,9 @@ class DeviceOptions:
             "--benchmark-binary": self.binary,
             "--cluster": self.cluster,
         }
-        _refuse(of_phones, targets, PHONES, "phones", "add -t snapdragon")
-        boards = _refuse(
-            {"--host": self.host}, targets, BOARDS, "boards", 'name a target with transport = "ssh"'
-        )
+        _refuse(of_phones, targets, _is_phone, "phones", "add -t snapdragon")
+        of_boards = {"--host": self.host, "--lock-clocks": self.lock_clocks}
+        boards = _refuse(of_boards, targets, _is_board, "boards", "add -t orin")
         if self.host is not None and len(boards) > 1:
             names = ", ".join(target.name for target in boards)
             raise UsageError(
@@ -57,12 +58,16 @@ class DeviceOptions:
         return [self._apply(target) for target in targets]
 
     def _apply(self, target: TargetSpec) -> TargetSpec:
-        if target.transport == PHONES:
+        if _is_phone(target):
             return self._phone(target)
-        if target.transport == BOARDS and self.host is not None:
+        return self._board(target) if _is_board(target) else target
+
+    def _board(self, target: TargetSpec) -> TargetSpec:
+        changes: dict[str, Any] = {} if self.lock_clocks is None else {"lock_clocks": self.lock_clocks}
+        if self.host is not None:
             here = {"transport": LOCAL, "host": None}
-            return _changed(target, here if self.host == LOCAL else {"host": self.host}, "--host")
-        return target
+            changes |= here if self.host == LOCAL else {"transport": BOARDS, "host": self.host}
+        return _changed(target, changes, "--host") if changes else target
 
     def _phone(self, target: TargetSpec) -> TargetSpec:
         options: dict[str, Any] = {
@@ -74,6 +79,15 @@ class DeviceOptions:
         if self.serial is not None:
             changes["serial"] = self.serial
         return _changed(target, changes, "--serial")
+
+
+def _is_phone(target: TargetSpec) -> bool:
+    return target.transport == PHONES
+
+
+def _is_board(target: TargetSpec) -> bool:
+    """Whether ssh may lead to it: boards, and computers with a device of their own, which may be this one."""
+    return target.transport == BOARDS or (target.transport == LOCAL and bool(target.devices))
 
 
 def _changed(target: TargetSpec, changes: Mapping[str, Any], option: str) -> TargetSpec:
@@ -92,14 +106,18 @@ def _changed(target: TargetSpec, changes: Mapping[str, Any], option: str) -> Tar
 
 
 def _refuse(
-    said: Mapping[str, object], targets: Sequence[TargetSpec], transport: str, kind: str, instead: str
+    said: Mapping[str, object],
+    targets: Sequence[TargetSpec],
+    is_meant: Callable[[TargetSpec], bool],
+    kind: str,
+    instead: str,
 ) -> list[TargetSpec]:
     """The targets that options are about.
 
     Raises:
         UsageError: an option was given, and there are none.
     """
-    meant = [target for target in targets if target.transport == transport]
+    meant = [target for target in targets if is_meant(target)]
     given = [option for option, value in said.items() if value is not None]
     if given and not meant:
         names = ", ".join(target.name for target in targets)

@@ -14,6 +14,7 @@ Size = Annotated[int, Field(gt=0)]
 Resolution = tuple[Size, Size]
 Form = Literal["deploy", "reparam", "train"]
 Values = Literal["normal", "box", "integers", "zeros"]
+Metric = Literal["latency", "throughput"]
 # Types of which every value may be drawn: wider integers may be indices into something.
 INTEGERS = ("uint8", "int8")
 
@@ -223,7 +224,10 @@ class TargetSpec(Spec):
     """A device and how it is reached: one TOML file under targets/.
 
     `serial` says which phone of several is meant, by its serial number or as `host:port`; `host` says which
-    machine a board is, as ssh is told: an alias, `host` or `user@host`.
+    machine a board is, as ssh is told: an alias, `host` or `user@host`. `devices` are words that the name of
+    the board, or else of the GPU, must have: a figure of another device never fills this one's row. `metrics`
+    are what a run measures unless it is told; `lock_clocks` has a board hold its clocks while it is measured,
+    where its user may do that; `needs` says what a repeatable measurement on it takes.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -234,6 +238,10 @@ class TargetSpec(Spec):
     threads: Size = 1
     serial: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
     host: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
+    devices: tuple[Annotated[str, Field(pattern=r"[A-Za-z0-9]")], ...] = ()
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("latency",)
+    lock_clocks: bool = False
+    needs: tuple[str, ...] = ()
     options: dict[str, Any] = {}
     sim: SimScript | None = None
     override: bool = False

@@ -13,6 +13,7 @@ from vitbench.cli.options import (
     Cores,
     Host,
     Json,
+    LockClocks,
     NoCache,
     Resolution,
     Results,
@@ -65,6 +66,7 @@ def compare(
     serial: Serial = None,
     benchmark_binary: BenchmarkBinary = None,
     cluster: Cores = None,
+    lock_clocks: LockClocks = None,
     results: Results = "results",
     report: Annotated[
         Path | None,
@@ -139,7 +141,7 @@ def compare(
             no_cache=no_cache,
             allow_mismatch=allow_protocol_mismatch,
             profile=profile,
-            device=DeviceOptions(serial, benchmark_binary, cluster, host),
+            device=DeviceOptions(serial, benchmark_binary, cluster, host, lock_clocks),
         ),
     )
     with TerminalProgress() as progress:

@@ -46,6 +46,13 @@ Host = Annotated[
         help="Which board: USER@HOST or an ssh alias (default: the target's name); `local` for this machine.",
     ),
 ]
+LockClocks = Annotated[
+    bool | None,
+    typer.Option(
+        "--lock-clocks/--no-lock-clocks",
+        help="Hold a board's clocks, where sudo takes no password (default: the target's).",
+    ),
+]
 Serial = Annotated[
     str | None,
     typer.Option("--serial", help="Which phone: its serial number, or host:port (default: the only one)."),

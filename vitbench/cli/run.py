@@ -13,6 +13,7 @@ from vitbench.cli.options import (
     Cores,
     Host,
     Json,
+    LockClocks,
     Model,
     NoCache,
     Part,
@@ -54,8 +55,9 @@ def run(
         Precision | None, typer.Option(help="Number format (default: the target's).")
     ] = None,
     metric: Annotated[
-        Metric, typer.Option(help="Latency of one request, or images per second.")
-    ] = Metric.LATENCY,
+        Metric | None,
+        typer.Option(help="Latency of one request, or images per second (default: the target's)."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the runtime (default: the target's).")
     ] = None,
@@ -76,6 +78,7 @@ def run(
     serial: Serial = None,
     benchmark_binary: BenchmarkBinary = None,
     cluster: Cores = None,
+    lock_clocks: LockClocks = None,
     results: Results = "results",
     as_json: Json = False,
     no_cache: NoCache = False,
@@ -111,7 +114,7 @@ def run(
         upsample=upsample,
         part=part,
         precision=precision,
-        metric=metric.value,
+        metric=metric.value if metric else None,
         threads=threads,
         blocks=blocks,
         ci_width=ci_width,
@@ -120,7 +123,7 @@ def run(
         seed=seed,
         weights=weights,
         no_cache=no_cache,
-        device=DeviceOptions(serial, benchmark_binary, cluster, host),
+        device=DeviceOptions(serial, benchmark_binary, cluster, host, lock_clocks),
     )
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)

@@ -5,6 +5,7 @@ Nothing here sees a sample: a block is never dropped for being slow, only for wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from vitbench.measure.session import Readings
 from vitbench.records.schema import Probe
 
 CLOCK_SHARE = 0.9
+# A clock that is locked stays, but for rounding.
+LOCKED_SHARE = 0.99
 CPU_TOLERANCE = 0.25
 # CPU times advance in ticks of 10 ms: over less than this they say nothing.
 MIN_INTERVAL_S = 0.2
@@ -20,6 +23,19 @@ PHONE = (
     *("thermal_status", "skin_c", "battery_c", "battery_percent", "plugged", "screen_on"),
     *("battery_saver", "fixed_performance"),
 )
+# Readings that only an agent gives which looks at a GPU; rails are named by their boards.
+GPU = (
+    *("power_mode", "clocks_locked", "held_by_heat", "over_current_count", "over_current_alarm"),
+    *("gpu_clock_mhz", "gpu_clock_min_mhz", "gpu_clock_max_mhz", "gpu_governor"),
+    *("gpu_clock_timed_min_mhz", "gpu_clock_timed_max_mhz", "gpu_application_clock_mhz"),
+    *("gpu_memory_clock_mhz", "gpu_memory_clock_max_mhz", "cpu_clock_mhz", "cpu_clock_max_mhz"),
+    *("gpu_temp_c", "tj_temp_c", "cpu_temp_c", "soc_temp_c"),
+    *("power_w", "power_of", "power_limit_w", "gpu_power_cap_ns", "gpu_thermal_ns"),
+    *("gpu_throttle_reasons", "gpu_throttle_seen", "gpu_foreign", "gpu_foreign_names"),
+    *("gpu_memory_used_mb", "gpu_ecc", "gpu_ecc_corrected", "gpu_ecc_uncorrected"),
+    *("pcie_gen", "pcie_gen_max", "pcie_width", "pcie_width_max", "gpu_persistence"),
+)
+RAIL = re.compile(r"rail_\w+_w")
 
 
 @dataclass(frozen=True)
@@ -34,9 +50,11 @@ class Judgement:
 def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Judgement:
     """Turn the readings round a block into its probes and a verdict.
 
-    Invalid when the device throttled, when a phone's thermal status rose, when its clock after the block is
-    under 90 % of the highest seen in this session, when other processes used more CPUs than this block's
-    threads left idle, by a quarter of a CPU, or when a hypervisor withheld more than a quarter of one. A
+    Invalid when the device throttled, when a phone's thermal status rose, when a board counted an over-current
+    event, when the clock after the block (of a GPU: during it) is under 90 % of the highest seen in this
+    session, or moved though it is locked, when another process computes on the GPU, when other processes used
+    more CPUs than this block's threads left idle, by a quarter of a CPU, or when a hypervisor withheld more
+    than a quarter of one. A GPU that is held at its power cap is not throttled: large ones work there. A
     reading that is missing is listed as unknown and decides nothing.
 
     Args:
@@ -72,8 +90,8 @@ def _verdict(
 ) -> str | None:
     if after.throttled:
         return "the device throttled"
-    if rise := _thermal_rise(before, after):
-        return rise
+    if reason := _thermal_rise(before, after) or _of_board(before, after) or _of_gpu(before, after):
+        return reason
     clock = after.clock_mhz
     if clock is not None and clock_max_mhz is not None and clock < CLOCK_SHARE * clock_max_mhz:
         return f"the clock fell to {clock:.0f} MHz, {clock / clock_max_mhz:.0%} of {clock_max_mhz:.0f} MHz"
@@ -95,6 +113,27 @@ def _thermal_rise(before: Probe, after: Probe) -> str | None:
     return f"the thermal status of the phone rose from {first:.0f} to {last:.0f}"
 
 
+def _of_board(before: Probe, after: Probe) -> str | None:
+    """Whether a board protected its supply during the block."""
+    counts = [_number(probe.gpu or {}, "over_current_count") for probe in (before, after)]
+    if counts[0] is None or counts[1] is None or counts[1] <= counts[0]:
+        return None
+    return f"the board counted {counts[1] - counts[0]:.0f} over-current events"
+
+
+def _of_gpu(before: Probe, after: Probe) -> str | None:
+    """Whether somebody else used the GPU, or its clock did not stay where it is locked."""
+    for probe in (before, after):
+        seen = probe.gpu or {}
+        if _number(seen, "gpu_foreign"):
+            return f"another process computes on the GPU: {seen.get('gpu_foreign_names', 'unnamed')}"
+    low, high = (_number(after.gpu or {}, f"gpu_clock_timed_{end}_mhz") for end in ("min", "max"))
+    locked = (after.gpu or {}).get("clocks_locked") is True
+    if locked and low is not None and high is not None and low < LOCKED_SHARE * high:
+        return f"the GPU's clock moved between {low:.0f} and {high:.0f} MHz, though it is locked"
+    return None
+
+
 def _probe(
     readings: Readings, during: Mapping[str, bool | float | None], never_known: tuple[str, ...]
 ) -> Probe:
@@ -108,8 +147,11 @@ def _probe(
         "memory_free_mb": _number(readings, "memory_free_mb"),
     }
     phone = {name: readings[name] for name in PHONE if name in readings}
+    gpu = {name: value for name, value in readings.items() if name in GPU or RAIL.fullmatch(name)}
     missing = tuple(name for name, value in own.items() if value is None)
-    return Probe.model_validate({**own, **during, "phone": phone or None, "unknown": missing + never_known})
+    return Probe.model_validate(
+        {**own, **during, "phone": phone or None, "gpu": gpu or None, "unknown": missing + never_known}
+    )
 
 
 def _throttled(before: Readings, after: Readings) -> bool | None:

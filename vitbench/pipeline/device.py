@@ -162,7 +162,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
             device=loaded.device,
         ),
         protocol=ProtocolPart(
-            metric=request.metric,
+            metric=cell.metric,
             batch=workload.batch,
             precision=workload.precision,
             threads=request.threads or cell.target.threads,

@@ -19,6 +19,8 @@ Mapped = Mapping[str, Any]
 
 # Online threads, memory and clocks are left out: they differ between two boots of one machine.
 IDENTITY = ("cpu_model", "machine", "sockets", "cores", "hypervisor")
+# Of what computes; only part of the identity where an agent tells them, which looks at them for GPUs alone.
+GPU_IDENTITY = ("board", "gpu_name", "gpu_mig")
 LIBRARIES = (
     *("vitbench", "numpy", "scipy", "pandas", "pydantic", "psutil"),
     *("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime"),
@@ -63,6 +65,7 @@ def fingerprint(
 def machine_key(facts: Mapped, device: str) -> str:
     """12 hex digits that are equal for measurements on the same kind of machine, whatever its state."""
     identity = [device, *(facts.get(name) for name in IDENTITY)]
+    identity += [[name, facts[name]] for name in GPU_IDENTITY if name in facts]
     return hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:12]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = 1
 ID_PATTERN = r"^\d{8}T\d{6}Z-[A-Za-z0-9+@._-]+-[0-9a-f]{8}$"
@@ -167,7 +167,8 @@ class Probe(Part):
     `foreign_cpu` is how many CPUs other processes kept busy during the block, `stolen_cpu` how many a
     hypervisor kept from this machine: known only after it, as is `throttled` where the machine counts
     throttling events. Memory in units of 2**20 bytes. `phone` is what only a phone tells: its thermal status,
-    temperatures, battery and screen.
+    temperatures, battery and screen. `gpu` is what an agent tells that looks at a GPU, named as in
+    `vitbench.agent.gpu.Watch.readings`; clock and temperature are then the GPU's.
     """
 
     load1: float | None = None
@@ -179,7 +180,14 @@ class Probe(Part):
     stolen_cpu: float | None = None
     memory_free_mb: float | None = None
     phone: dict[str, float | str | bool] | None = None
+    gpu: dict[str, float | str | bool] | None = None
     unknown: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_no_gpu_told(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of processors stay as they were."""
+        data: dict[str, Any] = serialise(self)
+        return {name: value for name, value in data.items() if name != "gpu" or value is not None}
 
 
 class Samples(Part):

@@ -28,7 +28,10 @@ def target(spec: TargetSpec, *, as_json: bool) -> str:
     for key, value in data.items():
         fields = value.items() if isinstance(value, dict) else [(None, value)]
         rows += [
-            (f"{key}.{name}" if name else key, _text(field)) for name, field in fields if field is not None
+            (f"{key}.{name}" if name else key, text)
+            for name, field in fields
+            if field is not None
+            for text in (map(_text, field) if isinstance(field, list) else [_text(field)])
         ]
     return columns(("field", "value"), rows)
 

@@ -58,7 +58,6 @@ class StudyRequest:
         return Request(
             cells=(cell,),
             plan=plan,
-            metric="latency",
             threads=self.threads,
             weights_file=self.weights_file,
             no_cache=self.no_cache,
