@@ -1,8 +1,11 @@
 """The protocol: one JSON object per line in, one per line out.
 
     hello                                     who is there
+    examine {runtime, options}                what there is of a runtime that must not be imported here
+    build {runtime, model, options}           what a runtime runs in place of a model, built on this machine
     load {runtime, model, options, inputs}    load a model and the inputs that will be timed
     warm {n} | measure {n}                    time n iterations; one code path
+    stream {n, lanes}                         keep so many requests under way; time n rounds of one each
     profile {n}                               run n iterations, then tell the time of each layer; once
     outputs {inputs, out_dir}                 run once on each set of inputs, untimed, into files
     probe {root?} | processes {root?}         witnesses; CPU time of every other process
@@ -11,7 +14,8 @@
     energy {min_s}                            iterate for a while, untimed, and tell what that took
     bye                                       end
 
-A reply is {"ok": true, ...} or {"ok": false, "error": {"kind": "usage" | "io" | "runtime", "message"}}.
+A reply is {"ok": true, ...} or {"ok": false, "error": {"kind", "message"}}; see
+`AgentError` for the kinds.
 """
 
 from __future__ import annotations
@@ -24,10 +28,12 @@ from typing import Any, BinaryIO, Callable, Dict, Optional
 
 from . import AGENT_VERSION, backends, energy, gpu, machine, pipes, probe
 from .errors import AgentError
-from .timing import time_iterations
+from .tensorrt import child
+from .timing import time_iterations, time_rounds
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_ITERATIONS = 1000000
+MAX_LANES = 16
 MAX_ENERGY_S = 60
 ITERATIONS_BETWEEN_LOOKS = 5
 
@@ -40,9 +46,12 @@ class Agent:
         self._gpu: Optional[gpu.Watch] = None
         self._operations: Dict[str, Callable[[Dict[str, Any]], Dict[str, Any]]] = {
             "hello": self._hello,
+            "examine": self._examine,
+            "build": self._build,
             "load": self._load,
             "warm": self._iterate,
             "measure": self._iterate,
+            "stream": self._stream,
             "profile": self._profile,
             "outputs": self._outputs,
             "probe": self._probe,
@@ -77,12 +86,16 @@ class Agent:
             "runtimes": _runtimes(),
         }
 
+    def _examine(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        return backends.examine(str(request.get("runtime")), _options(request))
+
+    def _build(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        return backends.build(str(request.get("runtime")), request.get("model"), _options(request))
+
     def _load(self, request: Dict[str, Any]) -> Dict[str, Any]:
         if self._backend is not None:
             raise AgentError("usage", "a model is loaded already; a process measures one")
-        options = request.get("options", {})
-        if not isinstance(options, dict):
-            raise AgentError("usage", "options must be an object")
+        options = _options(request)
         _set_affinity(options.get("affinity"))
         runtime, model = str(request.get("runtime")), request.get("model")
         if gpu.used_by(runtime, options):
@@ -102,6 +115,18 @@ class Agent:
         if self._gpu is not None and request["op"] == "measure":
             self._gpu.timed()
         return timed
+
+    def _stream(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        n, count = _count(request), request.get("lanes")
+        if type(count) is not int or not 1 <= count <= MAX_LANES:
+            raise AgentError("usage", f"lanes must be an integer from 1 to {MAX_LANES}")
+        backend = self._loaded()
+        lanes = backends.lanes_of(backend, count)
+        backend.iterate("measure", n)
+        timed = time_rounds(lanes, n, backend.clock)
+        if self._gpu is not None:
+            self._gpu.timed()
+        return dict(timed, lanes=len(lanes))
 
     def _profile(self, request: Dict[str, Any]) -> Dict[str, Any]:
         n = _count(request)
@@ -154,6 +179,9 @@ class Agent:
 
     def _bye(self, request: Dict[str, Any]) -> Dict[str, Any]:
         self.ended = True
+        close = getattr(self._backend, "close", None)
+        if close is not None:
+            close()
         return {}
 
     def _loaded(self) -> backends.Backend:
@@ -207,6 +235,13 @@ def _count(request: Dict[str, Any]) -> int:
     raise AgentError("usage", f"n must be an integer from 1 to {MAX_ITERATIONS}")
 
 
+def _options(request: Dict[str, Any]) -> Dict[str, Any]:
+    options = request.get("options", {})
+    if not isinstance(options, dict):
+        raise AgentError("usage", "options must be an object")
+    return options
+
+
 def _root(request: Dict[str, Any]) -> str:
     return str(request.get("root", "/"))
 
@@ -226,10 +261,11 @@ def _runtimes() -> Dict[str, str]:
     from importlib import metadata
 
     found = {"sim": AGENT_VERSION}
-    packages = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "numpy": "numpy"}
+    packages = {"cuda-torch": "torch", "litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "numpy": "numpy"}
     for name, package in packages.items():
         try:
             found[name] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    tensorrt = child.installed_version()
+    return {**found, "tensorrt": tensorrt} if tensorrt else found
