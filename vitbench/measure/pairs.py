@@ -48,6 +48,7 @@ def measure_pairs(
     value_is: ValueIs = "latency",
     threads: int = 1,
     clock_max_mhz: float | None = None,
+    first_temp_c: float | None = None,
     on_progress: Refresh | None = None,
     on_pair: OnPair | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -61,6 +62,7 @@ def measure_pairs(
         open_sessions: of the first and the second side; given the number of the block, which counts both.
         plan: how much to sample; `blocks` counts both sides.
         value_is: what of a block is compared: its wall clock, or its compute part.
+        first_temp_c: temperature that blocks wait for; that before the first of them when None.
         on_pair: called with each finished pair and its two blocks, invalid ones included.
 
     Raises:
@@ -70,7 +72,7 @@ def measure_pairs(
     """
     # The quantile imports scipy: before anything is timed.
     t_quantile(0.975, MIN_BATCHES - 1)
-    taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz)
+    taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz, first_temp_c)
     pairs = _Pairs(open_sessions, taker, value_is, on_pair, random.Random(f"pairs/{plan.seed}"))
     try:
         Attempts(taker, "pair").fill(plan.blocks // 2, pairs.take)

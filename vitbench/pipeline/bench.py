@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from vitbench import runtime, transport
-from vitbench.export import ArtifactCache
+from vitbench import runtime
+from vitbench.export import Artifact, ArtifactCache
 from vitbench.pipeline.device import Device, build_artifact, refuse_too_many_threads
+from vitbench.pipeline.link import open_link
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Timings
 from vitbench.records.schema import Block, Parity, Plan, Samples, Told
@@ -94,17 +95,22 @@ class Bench:
         """The link to a cell's target, opened at its first use."""
         name = cell.target.name
         if name not in self._links:
-            self._links[name] = self._stack.enter_context(transport.open(cell.target))
+            self._links[name] = self._stack.enter_context(open_link(cell.target, self.progress))
             engine = runtime.for_target(cell.target)
             refuse_too_many_threads(self._links[name], engine, self.request.threads)
         return self._links[name]
 
-    def device(self, cell: Cell, plan: Plan, formulation: Mapping[str, str] | None = None) -> Device:
-        """A cell's way to its device, its artifact made where there is none yet."""
+    def device(
+        self,
+        cell: Cell,
+        plan: Plan,
+        formulation: Mapping[str, str] | None = None,
+        artifact: Artifact | None = None,
+    ) -> Device:
+        """A cell's way to its device with an artifact, which is made where none is given and none is cached."""
         engine, link = runtime.for_target(cell.target), self.link(cell)
         request = self.request.request_for(cell, plan)
-        artifact = None
-        if engine.artifact_format is not None:
+        if engine.artifact_format is not None and artifact is None:
             begin = time.perf_counter()
             artifact = build_artifact(
                 cell.workload,
@@ -117,5 +123,8 @@ class Bench:
                 formulation=formulation or None,
             )
             self.spent.building_s += time.perf_counter() - begin
-        scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-"))
-        return Device(cell, request, link, engine, artifact, Path(scratch), self.clocks_mhz)
+        return Device(cell, request, link, engine, artifact, self.scratch(), self.clocks_mhz)
+
+    def scratch(self) -> Path:
+        """A new directory, which goes with this bench."""
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-")))

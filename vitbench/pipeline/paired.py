@@ -1,0 +1,165 @@
+"""Measure one row in pairs, whatever its sides are: journal, pairs, conclusion, record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from vitbench import __version__, measure
+from vitbench.measure import PairsInterrupted, PairsResult
+from vitbench.pipeline.bench import Bench
+from vitbench.pipeline.device import Device
+from vitbench.pipeline.profile import add_profiles
+from vitbench.pipeline.save import save
+from vitbench.records import journal
+from vitbench.records.comparison import Candidate, Comparison, FinishedPair, StudyRow
+from vitbench.records.schema import Header, Record
+from vitbench.records.store import Store, new_id
+from vitbench.study.protocols import differing, value_is
+from vitbench.study.rows import PlannedRow
+
+if TYPE_CHECKING:
+    from vitbench.runtime import AgentSession, PhoneSession
+
+Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
+
+
+def measure_row(
+    bench: Bench,
+    row: PlannedRow,
+    devices: Sequence[Device],
+    headers: Sequence[Header],
+    *,
+    store: Store,
+    study: str,
+    candidates: Candidates = ((), ()),
+    first_block: int = 0,
+    first_temp_c: float | None = None,
+) -> tuple[Comparison, bool]:
+    """Take the pairs of a row and record the comparison as soon as it is done.
+
+    Args:
+        devices, headers: of the first and the second side.
+        study: what the row is a part of.
+        candidates: formulations that were tried before.
+        first_block: number that blocks are counted from; only a scripted target looks at it.
+        first_temp_c: temperature that blocks wait for; that before the first of them when None.
+
+    Returns:
+        The comparison, and whether Ctrl-C ended it early.
+
+    Raises:
+        UsageError: the sides' protocols differ and may not, or the journal cannot be written.
+        ToolError, TargetUnreachable: no pair could be finished.
+    """
+    mismatch = differing(headers[0], headers[1], allow=bench.request.allow_mismatch)
+    begun = _begin(bench, row, headers, study, candidates, mismatch)
+    kept = journal.Journal.start(store, begun)
+    try:
+        result, interrupted = _pairs(bench, row, devices, headers, kept, first_block, first_temp_c)
+    except BaseException:
+        kept.discard()
+        raise
+    bench.spent.add(
+        [*result.blocks[0], *result.blocks[1]], loading_s=result.loading_s, waiting_s=result.waiting_s
+    )
+    comparison = measure.conclude_comparison(
+        begun,
+        result,
+        reasons=("interrupted by the user",) if interrupted else (),
+        timings=bench.spent.timings(),
+    )
+    if bench.request.profile and not interrupted:
+        comparison, interrupted = add_profiles(comparison, list(devices), bench.progress)
+    save(kept, comparison, bench.progress)
+    return comparison, interrupted
+
+
+def _pairs(
+    bench: Bench,
+    row: PlannedRow,
+    devices: Sequence[Device],
+    headers: Sequence[Header],
+    kept: journal.Journal,
+    first_block: int,
+    first_temp_c: float | None,
+) -> tuple[PairsResult, bool]:
+    """The pairs, and whether Ctrl-C ended them early."""
+    target = row.cells[0].target
+    bench.progress.stage(row.label, "measuring in pairs")
+    try:
+        result = measure.measure_pairs(
+            (_sessions(devices[0], first_block), _sessions(devices[1], first_block)),
+            row.plan,
+            value_is=value_is(headers[0], headers[1]),
+            threads=headers[0].protocol.threads,
+            clock_max_mhz=bench.clocks_mhz.get(target.name),
+            first_temp_c=first_temp_c,
+            on_progress=lambda seen: bench.progress.measuring(row.label, seen),
+            on_pair=lambda pair, blocks: kept.add_pair(FinishedPair(pair=pair, blocks=blocks)),
+            sleep=_no_sleep if target.simulated else time.sleep,
+        )
+    except PairsInterrupted as interrupt:
+        if not interrupt.result.pairs:
+            raise
+        return interrupt.result, True
+    if result.clock_max_mhz is not None:
+        bench.clocks_mhz[target.name] = result.clock_max_mhz
+    return result, False
+
+
+def _sessions(
+    device: Device, first_block: int
+) -> Callable[[int], AbstractContextManager[AgentSession | PhoneSession]]:
+    return lambda block: device.session(first_block + block)
+
+
+def _begin(
+    bench: Bench,
+    row: PlannedRow,
+    headers: Sequence[Header],
+    study: str,
+    candidates: Candidates,
+    mismatch: tuple[str, ...],
+) -> Comparison:
+    """The comparison before its first pair."""
+    created = datetime.now(UTC)
+    return Comparison(
+        id=new_id(created, f"{row.labels[0]}-{row.labels[1]}", _size(row), row.cells[0].target.name),
+        created_utc=created.isoformat(timespec="seconds"),
+        vitbench_version=__version__,
+        simulated=any(header.simulated for header in headers),
+        status="inconclusive",
+        seed=row.plan.seed,
+        value_is=value_is(headers[0], headers[1]),
+        mismatch=mismatch,
+        row=StudyRow(
+            study=study,
+            title=bench.request.title,
+            part=row.part,
+            labels=row.labels,
+            tokens=row.tokens,
+            macs_ratio=headers[1].counts.macs / headers[0].counts.macs,
+        ),
+        sides=(_empty(headers[0]), _empty(headers[1])),
+        candidates=candidates,
+        pairs=(),
+        ratio=None,
+        timings=bench.spent.timings(),
+    )
+
+
+def _empty(header: Header) -> Record:
+    """A side before its first block."""
+    return Record(**dict(header), status="inconclusive", estimate=None, blocks=())
+
+
+def _size(row: PlannedRow) -> tuple[int, int]:
+    return row.tokens or row.cells[0].workload.model.resolution
+
+
+def _no_sleep(_seconds: float) -> None:
+    """A scripted device lives in simulated time: waiting for it changes nothing."""
