@@ -50,12 +50,12 @@ class Judgement:
 def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: float | None) -> Judgement:
     """Turn the readings round a block into its probes and a verdict.
 
-    Invalid when the device throttled, when a phone's thermal status rose, when a board counted an over-current
-    event, when the clock after the block (of a GPU: during it) is under 90 % of the highest seen in this
-    session, or moved though it is locked, when another process computes on the GPU, when other processes used
-    more CPUs than this block's threads left idle, by a quarter of a CPU, or when a hypervisor withheld more
-    than a quarter of one. A GPU that is held at its power cap is not throttled: large ones work there. A
-    reading that is missing is listed as unknown and decides nothing.
+    Invalid when the device throttled, when a phone's thermal status rose, when a board counted an
+    over-current event, when the clock after the block (of a GPU: during it) is under 90 % of the highest seen
+    in this session, or moved though it is locked, when another process computes on the GPU, when other
+    processes used more CPUs than this block's threads left idle, by a quarter of a CPU, or when a hypervisor
+    withheld more than a quarter of one. A GPU that is held at its power cap is not throttled: large ones work
+    there. A reading that is missing is listed as unknown and decides nothing.
 
     Args:
         before: readings before the warm-up.

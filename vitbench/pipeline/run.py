@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import measure, runtime, transport
-from vitbench.errors import UsageError, VitbenchError
+from vitbench import measure, runtime
+from vitbench.errors import OutOfMemory, UsageError, VitbenchError
 from vitbench.export import ArtifactCache
 from vitbench.pipeline.device import Device, build_artifact, make_header
+from vitbench.pipeline.link import open_link
 from vitbench.pipeline.outcome import Failure, Outcome
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import estimate, recover
@@ -22,7 +23,7 @@ from vitbench.records.schema import Block, Estimate, Header, Record, Status
 from vitbench.records.store import Store
 from vitbench.request import Cell, Request
 
-MAX_AUTO_BATCH = 1024
+MAX_AUTO_BATCH = 4096
 
 
 def run(request: Request, results: str, progress: Progress) -> Outcome:
@@ -52,10 +53,12 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
             except VitbenchError as error:
                 if isinstance(error, UsageError) and not (records or failures):
                     raise
-                progress.note(f"{cell.label}: {error.explain()}")
-                if not (tried and isinstance(error, UsageError)):
+                if not (tried and isinstance(error, UsageError | OutOfMemory)):
+                    progress.note(f"{cell.label}: {error.explain()}")
                     failures.append(Failure(cell, error))
-                # Otherwise a search for the best batch has come to the end of the memory.
+                    break
+                # A search for the best batch has come to the end of the memory.
+                progress.note(f"{cell.label}: {error.message}; the search for the best batch ends before it")
                 break
             except Interrupted as interrupted:
                 partial = (*records, interrupted.record) if interrupted.record else tuple(records)
@@ -98,7 +101,7 @@ def _run_cell(
     engine = runtime.for_target(cell.target)
     with ExitStack() as stack:
         # The link first: a device that cannot be reached is told before minutes go into an export.
-        link = stack.enter_context(transport.open(cell.target))
+        link = stack.enter_context(open_link(cell.target, progress))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-")))
         artifact = None
         if engine.artifact_format is not None:
@@ -121,10 +124,11 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
 
     try:
         result = measure.measure_cell(
-            device.session,
+            measure.as_measured(device.session, header.protocol),
             header.plan,
             metric=header.protocol.metric,
-            batch=header.workload.batch,
+            batch=measure.images_a_sample(header.protocol),
+            overlap=measure.overlaps(header.protocol),
             threads=header.protocol.threads,
             clock_max_mhz=device.clocks_mhz.get(header.target.name),
             on_progress=lambda seen: progress.measuring(label, seen),

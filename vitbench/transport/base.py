@@ -26,12 +26,16 @@ class Transport(ABC):
     """A way to reach one target; a context manager that leaves nothing behind on the device.
 
     Paths on the device are plain strings, because the device need not be of this machine's kind.
+
+    Attributes:
+        held: what is held on the device for as long as this link is open, for the record.
     """
 
     name: ClassVar[str]
 
     def __init__(self, target: TargetSpec) -> None:
         self.target = target
+        self.held: dict[str, bool | str] = {}
 
     def __enter__(self) -> Self:
         return self
