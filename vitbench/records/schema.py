@@ -75,7 +75,7 @@ class Plan(Part):
     take longer than `cell_limit_s` is not measured.
     """
 
-    preset: Literal["full", "pairs", "study", "quick", "quick-pairs", "choice"]
+    preset: Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
     blocks: int
     ci_width: float
     warmup_min_iterations: int
@@ -232,7 +232,8 @@ class Block(Part):
 
     Where a tool of the device times whole series and tells only statistics, the samples are empty: `told` and
     `told_warmup` have those, `median_ms` is of the compute part alone, the average where the tool tells no
-    median, and `steady` is None, because nobody saw the warm-up.
+    median, and `steady` is None, because nobody saw the warm-up. A tool may tell samples without those of the
+    warm-up. `warnings` are its own.
     """
 
     index: int
@@ -253,6 +254,7 @@ class Block(Part):
     before: Probe
     after: Probe
     invalid: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Estimate(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
@@ -21,6 +21,9 @@ from vitbench.runtime.session import (
 )
 from vitbench.runtime.tensors import TensorFile, TensorSpec, write_tensor
 from vitbench.transport import Transport, plugins
+
+if TYPE_CHECKING:
+    from vitbench.runtime.trtexec_session import TrtexecSession
 
 __all__ = [
     "AgentSession",
@@ -47,6 +50,7 @@ BUILTIN = {
     "litert": "vitbench.runtime.litert:LiteRt",
     "onnxruntime": "vitbench.runtime.onnxruntime:OnnxRuntime",
     "sim": "vitbench.runtime.sim:SimRuntime",
+    "trtexec": "vitbench.runtime.trtexec:Trtexec",
 }
 
 
@@ -80,7 +84,7 @@ def open_session(
     model: Path | None,
     options: Mapping[str, Any],
     inputs: Sequence[TensorFile] = (),
-) -> AgentSession | PhoneSession:
+) -> AgentSession | PhoneSession | TrtexecSession:
     """Start a fresh process on the device with a model loaded; a context manager.
 
     Args:

@@ -19,6 +19,7 @@ from vitbench.transport.base import Transport
 
 if TYPE_CHECKING:
     from vitbench.runtime.phone import PhoneSession
+    from vitbench.runtime.trtexec_session import TrtexecSession
 
 
 class ProtocolFacts(TypedDict):
@@ -47,11 +48,13 @@ class Runtime(ABC):
         name: what targets and the agent call it.
         artifact_format: format of the artifacts it runs ("onnx"); None where it runs no network. See
             `made_for`.
+        protocols: ways of timing that it has, as `--protocol` names them.
         checked_by: who checks what an artifact computes, for the record; None where the device itself does.
     """
 
     name: ClassVar[str]
     artifact_format: ClassVar[str | None]
+    protocols: ClassVar[tuple[str, ...]] = ("serial",)
     checked_by: ClassVar[str | None] = None
 
     def __init__(self, target: TargetSpec) -> None:
@@ -105,7 +108,7 @@ class Runtime(ABC):
         model: Path | None,
         options: Mapping[str, Any],
         inputs: Sequence[TensorFile] = (),
-    ) -> AgentSession | PhoneSession:
+    ) -> AgentSession | PhoneSession | TrtexecSession:
         """Start a fresh agent process and load a model in it; see `vitbench.runtime.open_session`."""
         session = AgentSession(
             transport, transport.start_agent(f"{self.name} agent on `{transport.target.name}`")
