@@ -1,0 +1,170 @@
+"""TensorRT by its own `trtexec`: one block is one run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vitbench.catalog.specs import TargetSpec
+from vitbench.errors import UsageError
+from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime, check_options
+from vitbench.runtime.tensors import TensorFile
+from vitbench.transport.base import Transport
+from vitbench.trtexec.command import TYPED
+from vitbench.trtexec.flags import Tool
+from vitbench.trtexec.version import Version, parse_version
+
+if TYPE_CHECKING:
+    from vitbench.runtime.trtexec_session import Known, TrtexecSession
+
+# The parsers of TensorRT 8 read opsets up to 17.
+FORMATS = {True: "onnx", False: "onnx17"}
+
+
+class Trtexec(Runtime):
+    """A GPU through trtexec: for boards without TensorRT's Python, and to cross-check what vitbench times.
+
+    It times on the clock of the GPU, so that a latency holds the waits between the parts of a request, but
+    not what the host does before and after.
+
+    Options of the target: `trtexec` (path of the program on the device), `device` (number of the GPU),
+    `tensorrt` (version of its TensorRT, for `vitbench export` without the device), `cuda_graph`, `spin_wait`,
+    `reuse_engine` (an engine of an earlier run is taken, default true) and `protocol` (`serial`, or `paper`:
+    the command of the authors of EfficientViT).
+    """
+
+    name: ClassVar[str] = "trtexec"
+    artifact_format: ClassVar[str | None] = "onnx"
+    protocols: ClassVar[tuple[str, ...]] = ("serial", "paper")
+
+    def __init__(self, target: TargetSpec) -> None:
+        super().__init__(target)
+        # By link, and by model and what it is run with: the program and the engine are looked for once.
+        self._tools: dict[int, Tool] = {}
+        self._known: dict[str, Known] = {}
+
+    def version(self) -> str:
+        """The version that the target states; the device has another way to tell it: see `made_for`."""
+        return str(self._stated() or "unknown")
+
+    def made_for(self, transport: Transport | None) -> MadeFor:
+        """Artifacts are those of the tensorrt runtime, of an opset that the device's version reads."""
+        version = self._stated() if transport is None else self.tool(transport).version
+        format_name = FORMATS[version is None or version >= TYPED]
+        return MadeFor("tensorrt", "newest" if version is None else str(version), format_name)
+
+    def load_options(
+        self,
+        *,
+        threads: int | None = None,
+        affinity: tuple[int, ...] | None = None,
+        block: int = 0,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """What is timed and on which GPU, each stated. Threads and CPUs mean nothing here."""
+        known = {
+            **dict.fromkeys(("trtexec", "tensorrt", "protocol"), str),
+            **dict.fromkeys(("cuda_graph", "spin_wait", "reuse_engine"), bool),
+            "device": int,
+        }
+        check_options(self.target, known)
+        chosen = self.target.options
+        options = {
+            "trtexec": chosen.get("trtexec"),
+            "device": chosen.get("device", 0),
+            "protocol": chosen.get("protocol", "serial"),
+            "cuda_graph": chosen.get("cuda_graph", False),
+            "spin_wait": chosen.get("spin_wait", False),
+            "reuse_engine": chosen.get("reuse_engine", True),
+        }
+        if options["protocol"] not in self.protocols:
+            raise UsageError(
+                f"unknown protocol '{options['protocol']}' of target '{self.target.name}'",
+                f"choose one of {', '.join(self.protocols)}",
+            )
+        if options["protocol"] == "paper" and (options["cuda_graph"] or options["spin_wait"]):
+            raise UsageError(
+                "the protocol of the paper has neither a CUDA graph nor spinning",
+                f"drop `cuda_graph` and `spin_wait` from the options of target '{self.target.name}'",
+            )
+        return options
+
+    def open_session(
+        self,
+        transport: Transport,
+        model: Path | None,
+        options: Mapping[str, Any],
+        inputs: Sequence[TensorFile] = (),
+    ) -> TrtexecSession:
+        """Have an engine of the model on the device; nothing is timed yet."""
+        from vitbench.runtime.trtexec_session import TrtexecSession
+
+        if model is None:
+            raise UsageError("trtexec needs a model", "name one with --model")
+        return TrtexecSession(transport, self.known(transport, model, options, inputs), inputs, options)
+
+    def known(
+        self,
+        transport: Transport,
+        model: Path,
+        options: Mapping[str, Any],
+        inputs: Sequence[TensorFile],
+        *,
+        engine: str | None = None,
+    ) -> Known:
+        """Program, GPU and engine of a model, which are the same for all blocks.
+
+        Args:
+            engine: path on the device of an engine that is there; its own when None.
+
+        Raises:
+            UsageError: the device has no trtexec, or the model is of no artifact.
+            NoResult: there is no GPU, TensorRT does not take the model, or the engine does not run.
+            TargetUnreachable: the link was lost.
+        """
+        from vitbench.runtime.trtexec_engine import find_gpu
+        from vitbench.runtime.trtexec_session import prepare
+
+        key = f"{id(transport)} {model} {engine} {sorted(options.items(), key=str)}"
+        if key not in self._known:
+            tool = self.tool(transport)
+            gpu = find_gpu(transport, tool, options["device"])
+            self._known[key] = prepare(transport, tool, gpu, model, inputs, options, engine=engine)
+        return self._known[key]
+
+    def tool(self, transport: Transport) -> Tool:
+        """The trtexec of a device, which is asked once what it is."""
+        from vitbench.runtime.trtexec_engine import find_tool
+
+        if id(transport) not in self._tools:
+            self._tools[id(transport)] = find_tool(transport, self.load_options()["trtexec"])
+        return self._tools[id(transport)]
+
+    def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
+        """Refuse any number of threads: a GPU computes."""
+        raise UsageError("--threads means nothing to trtexec, which computes on a GPU", "drop --threads")
+
+    def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
+        """Copies are timed; in the authors' protocol the next input is copied while one is computed."""
+        return {
+            "transfers": "timed",
+            "zero_copy": False,
+            "spin_wait": bool(options["spin_wait"]),
+            "cuda_graph": bool(options["cuda_graph"]),
+            "streams": 1,
+            "overlap": options["protocol"] == "paper",
+        }
+
+    def _stated(self) -> Version | None:
+        """The version of the target's option `tensorrt`; None where it has none."""
+        told = self.target.options.get("tensorrt")
+        if told is None:
+            return None
+        version = parse_version(str(told))
+        if version is None:
+            raise UsageError(
+                f"option 'tensorrt' of target '{self.target.name}' is no version: {told!r}",
+                'write it as tensorrt = "10.3"',
+            )
+        return version
