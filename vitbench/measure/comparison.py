@@ -28,7 +28,7 @@ def conclude_comparison(
     if failed := _without_parity(begun):
         status, found = "parity-failed", (*failed, *found)
     else:
-        found = (*found, *_notes(begun))
+        found = (*found, *_notes(begun, result))
     sides = [
         _side(side, blocks, status, found) for side, blocks in zip(begun.sides, result.blocks, strict=True)
     ]
@@ -60,9 +60,9 @@ def _side(side: Record, blocks: tuple[Block, ...], status: Status, reasons: tupl
     return side.model_copy(update={"status": status, "reasons": reasons, "estimate": found, "blocks": blocks})
 
 
-def _notes(begun: Comparison) -> list[str]:
+def _notes(begun: Comparison, result: PairsResult) -> list[str]:
     """Notes of both sides; what holds for both is said once."""
-    first, second = (notes_of(side) for side in begun.sides)
+    first, second = (notes_of(side, blocks) for side, blocks in zip(begun.sides, result.blocks, strict=True))
     labels = begun.row.labels
     shared = [note for note in first if note in second]
     apart = [(labels[0], note) for note in first] + [(labels[1], note) for note in second]

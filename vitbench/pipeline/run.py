@@ -160,7 +160,7 @@ def _conclude(
     if header.parity is not None and not header.parity.passed:
         status, reasons = "parity-failed", (header.parity.reason or "parity failed", *reasons)
     else:
-        reasons = (*reasons, *measure.notes_of(header))
+        reasons = (*reasons, *measure.notes_of(header, blocks))
     return Record(
         **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
     )
