@@ -9,7 +9,7 @@ from vitbench.errors import UsageError
 from vitbench.records.schema import Plan
 from vitbench.stats.blocks import MIN_BATCHES
 
-Preset = Literal["full", "pairs", "study", "quick", "quick-pairs", "choice"]
+Preset = Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
 
 MAX_BLOCKS = 1000
 # Windows that a warm-up needs room for: the four that are judged, and one that holds the first iterations.
@@ -48,6 +48,17 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "slow_cap_s": 1.0,
     },
 }
+# What the authors of EfficientViT ran: 100 requests after 0.2 s, whatever they take.
+_PRESETS["paper"] = {
+    "blocks": 5,
+    "warmup_min_iterations": 1,
+    "warmup_min_s": 0.2,
+    "warmup_cap_s": 0.2,
+    "timed_min_iterations": 100,
+    "timed_min_s": 0.0,
+    "timed_cap_s": 3600.0,
+    "slow_iteration_s": 36.0,
+}
 # An attention block has little to warm up, and a study has many rows.
 _PRESETS["study"] = _PRESETS["pairs"] | {"warmup_cap_s": 1.0, "timed_cap_s": 1.5}
 # Shorter still, for many blocks: to look at pairs, and to choose a formulation by.
@@ -84,8 +95,8 @@ def make_plan(
     """A preset with overrides. Where pairs are taken, `blocks` are those of both sides together.
 
     Args:
-        preset: `full`, `quick`; of pairs `pairs`, `study` (attention blocks alone), `quick-pairs`; or
-            `choice`, rounds to choose a formulation by.
+        preset: `full`, `quick`, `paper` (what the authors' command takes); of pairs `pairs`, `study`
+            (attention blocks alone), `quick-pairs`; or `choice`, rounds to choose a formulation by.
         blocks: fresh processes, 1 to 1000.
         ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
             (0.01 for 1 %), above 0 and below 1.

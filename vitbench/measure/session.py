@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-from vitbench.records.schema import Told
+from vitbench.records.schema import Samples, Told
 
 Readings = Mapping[str, float | str | bool]
 
@@ -68,8 +68,21 @@ class Series(Protocol):
 
 
 @runtime_checkable
+class Sampled(Protocol):
+    """What a tool tells of one run of it where it may tell every iteration, and what it warns of."""
+
+    @property
+    def samples(self) -> Samples | None: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
 class ToolSession(Protocol):
-    """A device whose tool runs a whole series in a process of its own, and tells statistics of it."""
+    """A device whose tool runs a whole series in a process of its own, and tells statistics of it.
+
+    A series may be `Sampled` as well.
+    """
 
     def expected_ns(self) -> int:
         """What one iteration takes, from a short run before anything is timed."""

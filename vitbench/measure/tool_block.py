@@ -1,16 +1,19 @@
-"""Run one block where a tool of the device times a whole series and tells statistics of it."""
+"""Run one block where a tool of the device times a whole series and tells of it: samples, or statistics."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from datetime import UTC, datetime
+from typing import Any
 
 from vitbench.errors import ToolError
 from vitbench.measure.block import Setting, refuse_what_takes_too_long
 from vitbench.measure.plan import Pace, timed_pace, warmup_pace
-from vitbench.measure.session import Readings, ToolSession
+from vitbench.measure.session import Readings, Sampled, Series, ToolSession
 from vitbench.measure.witness import judge
 from vitbench.records.schema import Block, Plan, Samples, Told
+from vitbench.stats.blocks import block_interval
 
 NS_PER_S = 1e9
 NS_PER_MS = 1e6
@@ -43,26 +46,52 @@ def run_tool_block(session: ToolSession, before: Readings, setting: Setting) -> 
     series = session.series(warmup, timed, limit_s)
     after = session.probe()
     judged = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
-    told, told_warmup, first_ns = series.run, series.warmup, series.first_inference_ns
+    figures = _figures(series, setting.plan, timed)
+    first_ns = series.first_inference_ns
     return Block(
         index=setting.index,
         started_utc=started,
-        duration_s=_seconds(told) + (_seconds(told_warmup) if told_warmup else 0.0),
         steady=None,
         warmup=Samples(total_ns=()),
-        samples=Samples(total_ns=()),
-        batch_iterations=timed,
-        median_ms=_middle_ns(told) / NS_PER_MS,
-        ci_half_width=None,
         load_ms=(series.load_ns or 0) / NS_PER_MS,
-        first_inference_ms=(_middle_ns(told) if first_ns is None else first_ns) / NS_PER_MS,
+        first_inference_ms=figures["median_ms"] if first_ns is None else first_ns / NS_PER_MS,
         peak_memory_mb=series.peak_memory_mb,
-        told=told,
-        told_warmup=told_warmup,
+        warnings=series.warnings if isinstance(series, Sampled) else (),
         before=judged.before,
         after=judged.after,
         invalid=judged.invalid,
+        **figures,
     )
+
+
+def _figures(series: Series, plan: Plan, timed: int) -> dict[str, Any]:
+    """The fields of a block that say how long its iterations took: of samples where the tool tells them."""
+    samples = series.samples if isinstance(series, Sampled) else None
+    if samples is None:
+        return _of_statistics(series, timed)
+    total_ns = samples.total_ns
+    window = timed_pace(plan, statistics.median(total_ns)).window
+    interval = block_interval(total_ns, window)
+    return {
+        "duration_s": sum(total_ns) / NS_PER_S,
+        "samples": samples,
+        "batch_iterations": interval.batch,
+        "median_ms": interval.median / NS_PER_MS,
+        "ci_half_width": interval.half_width,
+    }
+
+
+def _of_statistics(series: Series, timed: int) -> dict[str, Any]:
+    told, told_warmup = series.run, series.warmup
+    return {
+        "duration_s": _seconds(told) + (_seconds(told_warmup) if told_warmup else 0.0),
+        "samples": Samples(total_ns=()),
+        "batch_iterations": timed,
+        "median_ms": _middle_ns(told) / NS_PER_MS,
+        "ci_half_width": None,
+        "told": told,
+        "told_warmup": told_warmup,
+    }
 
 
 def lengths(plan: Plan, iteration_ns: float) -> tuple[int, int]:
