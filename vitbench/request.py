@@ -14,7 +14,7 @@ from vitbench.catalog import DeviceOptions, ModelSpec, TargetSpec, Workload
 from vitbench.catalog.elsewhere import own_weights
 from vitbench.catalog.specs import Metric
 from vitbench.errors import UsageError
-from vitbench.measure.plan import make_plan
+from vitbench.measure.plan import Preset, make_plan
 from vitbench.records.schema import Plan
 
 
@@ -68,6 +68,7 @@ def parse_request(
     blocks: int | None = None,
     ci_width: str | None = None,
     cell_limit_s: float | None = None,
+    protocol: str | None = None,
     quick: bool = False,
     seed: int = 0,
     weights: Path | None = None,
@@ -83,6 +84,7 @@ def parse_request(
         batches: positive integers, or `auto` alone with `metric="throughput"`; 1 when empty.
         ci_width: half-width of a block's 95 % interval, `1%` or `0.01`.
         cell_limit_s: a cell that would take longer is not measured; None for no limit.
+        protocol: `serial`, or `paper` where the runtime has it; the target's when None.
         device: which phone or board is meant, and how it is used.
         seed: of the weights (those of `weights` when given) and of everything drawn.
 
@@ -102,6 +104,8 @@ def parse_request(
     batch_sizes = [1] if auto or not batches else [_batch(text) for text in batches]
     found = [catalog.resolve_target(name) for name in targets]
     target_specs = device.apply(found) if device else found
+    if protocol is not None:
+        target_specs = [_timed_by(protocol, target) for target in target_specs]
     model_specs = [
         catalog.resolve_model(name, resolution=size, attention=attention, upsample=upsample, part=part)
         for name, size in product(models, sizes or [None])
@@ -113,10 +117,11 @@ def parse_request(
         for one in ((metric,) if metric else target.metrics)
     ]
     _refuse_namesakes(target_specs)
+    preset = _preset(cells, quick=quick)
     return Request(
         cells=tuple({cell.key: cell for cell in cells}.values()),
         plan=make_plan(
-            "quick" if quick else "full",
+            preset,
             blocks=blocks,
             ci_width=parse_ratio(ci_width) if ci_width is not None else None,
             cell_limit_s=cell_limit_s,
@@ -127,6 +132,45 @@ def parse_request(
         no_cache=no_cache,
         auto_batch=auto,
     )
+
+
+def _timed_by(protocol: str, target: TargetSpec) -> TargetSpec:
+    """A target whose requests are timed in a given way."""
+    from vitbench import runtime
+
+    known = runtime.for_target(target).protocols
+    if protocol not in known:
+        raise UsageError(
+            f"the {target.runtime} runtime of {target.name} knows no protocol '{protocol}', "
+            f"only {', '.join(known)}",
+            "drop --protocol; `paper` is of targets whose runtime is trtexec",
+        )
+    if len(known) == 1:
+        return target
+    return target.model_copy(update={"options": {**target.options, "protocol": protocol}})
+
+
+def _preset(cells: Sequence[Cell], *, quick: bool) -> Preset:
+    """How much is sampled; the protocol of the paper says that itself."""
+    paper = [cell for cell in cells if cell.target.options.get("protocol") == "paper"]
+    if not paper:
+        return "quick" if quick else "full"
+    if quick:
+        raise UsageError(
+            "the protocol of the paper times 100 requests, no fewer", "use --blocks 2 for a first look"
+        )
+    if len(paper) < len(cells):
+        others = sorted({cell.target.name for cell in cells if cell not in paper})
+        raise UsageError(
+            f"{', '.join(others)} cannot be measured together with targets of the paper's protocol",
+            "measure them in a run of their own",
+        )
+    if wrong := [cell for cell in paper if cell.workload.precision != "fp16" or cell.metric != "latency"]:
+        raise UsageError(
+            f"the protocol of the paper is of latency in fp16, not as asked for {wrong[0].label}",
+            "add --precision fp16, and drop --metric",
+        )
+    return "paper"
 
 
 def _workload(

@@ -41,6 +41,13 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
+class Timing(StrEnum):
+    """How requests are timed."""
+
+    SERIAL = "serial"
+    PAPER = "paper"
+
+
 def run(
     model: Model,
     target: Target,
@@ -64,6 +71,10 @@ def run(
     blocks: Annotated[int | None, typer.Option(min=1, help="Fresh processes per cell (default: 5).")] = None,
     ci_width: Annotated[
         str | None, typer.Option("--ci-width", help="Half-width of a block's 95 % interval (default: 1%).")
+    ] = None,
+    protocol: Annotated[
+        Timing | None,
+        typer.Option(help="serial: one request at a time; paper: trtexec as the authors ran it."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: 2 short blocks, never valid.")
@@ -97,6 +108,8 @@ def run(
       vitbench run -m effvit-b1,effvit-b1+softmax -t cpu --resolution 224,512 --quick
 
       vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
+
+      vitbench run -m effvit-b1 -t board.toml --protocol paper
     """
     from vitbench import pipeline
     from vitbench.catalog import DeviceOptions
@@ -119,6 +132,7 @@ def run(
         blocks=blocks,
         ci_width=ci_width,
         cell_limit_s=cell_limit,
+        protocol=protocol.value if protocol else None,
         quick=quick,
         seed=seed,
         weights=weights,

@@ -12,6 +12,7 @@ from pathlib import Path
 from vitbench import measure, runtime
 from vitbench.errors import OutOfMemory, UsageError, VitbenchError
 from vitbench.export import ArtifactCache
+from vitbench.pipeline.cross_check import second_opinion
 from vitbench.pipeline.device import Device, build_artifact, make_header
 from vitbench.pipeline.link import open_link
 from vitbench.pipeline.outcome import Failure, Outcome
@@ -148,7 +149,8 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
         raise
     if result.clock_max_mhz is not None:
         device.clocks_mhz[header.target.name] = result.clock_max_mhz
-    record = _conclude(header, result.status, result.reasons, result.estimate, result.blocks)
+    reasons = (*result.reasons, *second_opinion(device, result.estimate))
+    record = _conclude(header, result.status, reasons, result.estimate, result.blocks)
     save(kept, record, progress)
     return record
 

@@ -92,6 +92,7 @@ class Row:
     spin_wait: bool
     cuda_graph: bool
     streams: int
+    overlap: bool | None
     affinity: str | None
     builds: int
     weights: str
@@ -168,7 +169,7 @@ _PARTS = {
     "target": ("device", "runtime", "runtime_version"),
     "protocol": (
         *("precision", "metric", "transfers", "zero_copy", "threads"),
-        *("spin_wait", "cuda_graph", "streams", "builds"),
+        *("spin_wait", "cuda_graph", "streams", "overlap", "builds"),
     ),
     "plan": ("preset",),
     "counts": (
