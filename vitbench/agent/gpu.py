@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 from typing import Any, Dict, List, Optional, Set, Union
 
@@ -24,6 +25,12 @@ def used_by(runtime: str, options: Dict[str, Any]) -> bool:
     return runtime in RUNTIMES and not str(options.get("device", "")).startswith("cpu")
 
 
+def number_of(options: Dict[str, Any]) -> int:
+    """Which of the GPUs that a program sees a runtime with these options uses: `device`, 2 or "cuda:2"."""
+    found = re.search(r"(\d+)$", str(options.get("device", 0)))
+    return int(found.group(1)) if found else 0
+
+
 def count_as_nvml() -> None:
     """Have the numbers of CUDA_VISIBLE_DEVICES count GPUs as NVML does, unless somebody chose otherwise.
 
@@ -41,10 +48,12 @@ class Watch:
     Args:
         root: of the file system.
         library: stands for NVML's library; the driver's own when None.
+        number: which of the GPUs that a program sees.
     """
 
-    def __init__(self, root: str = "/", library: Any = None) -> None:
+    def __init__(self, root: str = "/", library: Any = None, number: int = 0) -> None:
         self._root = root
+        self._number = number
         self._nvml: Optional[nvml.Nvml] = None
         self._gpu: Union[Jetson, Gpu, None] = None
         if is_jetson(root):
@@ -135,7 +144,7 @@ class Watch:
     def _choose(self, bus_id: Optional[str]) -> None:
         assert self._nvml is not None
         try:
-            self._gpu = Gpu(self._nvml, nvml.choose(self._nvml, bus_id))
+            self._gpu = Gpu(self._nvml, nvml.choose(self._nvml, bus_id, self._number))
         except nvml.NvmlError:
             self._gpu = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Dict, Optional, Tuple, Type
+from typing import Any, Optional, Tuple, Type
 
 LIBRARIES = ("libnvidia-ml.so.1", "libnvidia-ml.so")
 SUCCESS, INSUFFICIENT_SIZE = 0, 7
@@ -157,25 +157,29 @@ class Nvml:
         return handle
 
 
-def choose(nvml: Nvml, bus_id: Optional[str], environment: Optional[Dict[str, str]] = None) -> Handle:
-    """The GPU that a program uses which takes the first one it sees.
+def choose(nvml: Nvml, bus_id: Optional[str] = None, number: int = 0) -> Handle:
+    """The GPU that a program uses.
 
     Args:
         bus_id: where it is on the PCI bus, from whoever knows; else CUDA_VISIBLE_DEVICES decides, its
             numbers in the order of the PCI bus.
+        number: which of those that the program sees.
 
     Raises:
         NvmlError: there is no such GPU.
     """
     if bus_id is not None:
         return nvml.by_bus_id(bus_id)
-    visible = (os.environ if environment is None else environment).get("CUDA_VISIBLE_DEVICES")
-    first = "0" if visible is None else visible.split(",")[0].strip()
-    if first.startswith(("GPU-", "MIG-")):
-        return nvml.by_uuid(first)
-    if not first.isdigit():
-        raise NvmlError(f"CUDA_VISIBLE_DEVICES={visible}", None)
-    return nvml.by_index(int(first))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return nvml.by_index(number)
+    seen = [entry.strip() for entry in visible.split(",")]
+    chosen = seen[number] if number < len(seen) else ""
+    if chosen.startswith(("GPU-", "MIG-")):
+        return nvml.by_uuid(chosen)
+    if not chosen.isdigit():
+        raise NvmlError(f"device {number} of CUDA_VISIBLE_DEVICES={visible}", None)
+    return nvml.by_index(int(chosen))
 
 
 def _load() -> Any:

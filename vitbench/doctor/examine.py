@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitbench.doctor.knobs import KNOBS
-from vitbench.doctor.machine import Busy, Finding, Library, Machine, Place, Verdict
+from vitbench.agent import gpu
+from vitbench.doctor.gpu_knobs import gpu_knobs
+from vitbench.doctor.knobs import KNOBS, Temperature, Throttling
+from vitbench.doctor.machine import Busy, Finding, Knob, Library, Machine, Place, Verdict
 from vitbench.doctor.noise import Noise, check_noise, write_network
 
 if TYPE_CHECKING:
@@ -91,14 +93,30 @@ def examine(
         if noise and why_not is None:
             on_stage("measuring its noise for about 10 s")
             measured = check_noise(opener.session)
-    findings = tuple(knob.judge(machine) for knob in KNOBS)
+    findings = tuple(knob.judge(machine) for knob in _knobs(machine))
     return Diagnosis(target.name, target.simulated, dict(machine.facts), findings, measured, why_not)
+
+
+def _knobs(machine: Machine) -> tuple[Knob, ...]:
+    """The knobs of a machine, those of its GPU first; what computes is then what gets hot, and slows down."""
+    if machine.target is None:
+        return KNOBS
+    own = gpu_knobs(machine)
+    of_processor = (Temperature, Throttling) if len(own) > 1 else ()
+    return (*own, *(knob for knob in KNOBS if not isinstance(knob, of_processor)))
+
+
+def on_gpu(target: TargetSpec) -> bool:
+    """Whether a target computes on a GPU."""
+    return bool(target.devices) or gpu.used_by(target.runtime, target.options)
 
 
 def _why_no_noise(engine: Runtime, machine: Machine) -> str | None:
     """Why the noise cannot be measured; None where it can."""
     if machine.runtime_version is None:
         return f"not measured: {engine.name} is not there"
+    if machine.target is not None:
+        return "not measured: its network is not built for GPUs; two `vitbench run` show how far they differ"
     if engine.artifact_format not in (None, "onnx"):
         return (
             f"not measured: its network is an ONNX graph, and {engine.name} runs {engine.artifact_format}; "
@@ -116,8 +134,12 @@ class _Opener:
         self._network: tuple[Path, TensorFile] | None = None
 
     @contextmanager
-    def bare(self) -> Iterator[AgentSession]:
-        """An agent to ask for readings. A scripted device has them only once its script is loaded."""
+    def bare(self, *, watch_gpu: bool) -> Iterator[AgentSession]:
+        """An agent to ask for readings. A scripted device has them only once its script is loaded.
+
+        Args:
+            watch_gpu: whether it is to look at the GPU as well.
+        """
         from vitbench import runtime
 
         if self.engine.artifact_format is None:
@@ -125,6 +147,8 @@ class _Opener:
                 yield session
         else:
             with runtime.open_agent(self.link) as session:
+                if watch_gpu:
+                    session.watch_gpu()
                 yield session
 
     @contextmanager
@@ -144,8 +168,9 @@ class _Opener:
 
 def _read(opener: _Opener, target: TargetSpec, threads: int, places: Sequence[Place]) -> Machine:
     """Read everything twice; in between this process sleeps, and so does the agent."""
-    with opener.bare() as session:
-        installed = session.hello().runtimes.get(opener.engine.name)
+    watched = on_gpu(target)
+    with opener.bare(watch_gpu=watched) as session:
+        installed = opener.engine.found_on(opener.link, session.hello().runtimes)
         facts = session.describe()
         before, first = session.probe(), session.processes()
         if target.simulated:
@@ -165,6 +190,7 @@ def _read(opener: _Opener, target: TargetSpec, threads: int, places: Sequence[Pl
         runtime_version=installed,
         places=tuple(places),
         libraries=libraries(CONSTRAINTS),
+        target=target if watched else None,
     )
 
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from vitbench.catalog import TargetSpec
 
 
 class Verdict(StrEnum):
@@ -68,6 +71,7 @@ class Machine:
         runtime: name of the target's runtime.
         runtime_version: None when the target does not have it.
         places: on the machine that vitbench runs on, as are `libraries`.
+        target: which device is meant, where it computes on a GPU.
     """
 
     facts: Mapping[str, Any]
@@ -79,6 +83,7 @@ class Machine:
     runtime_version: str | None = None
     places: tuple[Place, ...] = ()
     libraries: tuple[Library, ...] = ()
+    target: TargetSpec | None = None
 
     def number(self, name: str) -> float | None:
         """A number among the later readings."""

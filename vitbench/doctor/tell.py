@@ -74,6 +74,7 @@ def _title(diagnosis: Diagnosis) -> str:
     facts = diagnosis.facts
     known = [
         facts.get("phone"),
+        facts.get("board") or facts.get("gpu_name"),
         facts.get("cpu_model"),
         f"{facts['cores']} cores" if facts.get("cores") else None,
         facts.get("os"),

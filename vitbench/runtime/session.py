@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +19,7 @@ Readings = dict[str, Reading]
 SHORT_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 600.0
 OUTPUTS_TIMEOUT_S = 600.0
+BUILD_TIMEOUT_S = 3600.0
 # Until an iteration has been seen nobody knows how long one takes; afterwards ten times the slowest.
 UNSEEN_ITERATION_S = 60.0
 SEEN_MARGIN = 10
@@ -39,7 +40,9 @@ class LoadInfo:
     """A loaded model. `load_ns` is the creation of the runtime's session, `import_ns` that of the runtime.
 
     `affinity`: the CPUs it keeps to, where only the device could tell them. `simulated`: whether the device
-    is a stand-in, so that nothing it tells may be taken for a measurement.
+    is a stand-in, so that nothing it tells may be taken for a measurement. `protocol`: fields of the record's
+    protocol that only the device could tell. `engine`: what it made of the model and runs in its place; see
+    `vitbench.records.schema.EnginePart`.
     """
 
     load_ns: int
@@ -50,6 +53,8 @@ class LoadInfo:
     outputs: tuple[TensorSpec, ...]
     affinity: tuple[int, ...] | None = None
     simulated: bool = False
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,33 @@ class AgentSession:
         reply = self._ask({"op": "hello"}, SHORT_TIMEOUT_S)
         return AgentInfo(reply["agent_version"], reply["python"], reply["pid"], reply["runtimes"])
 
+    def examine(self, runtime: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask what there is of a runtime that is not safely imported; see `vitbench.agent.tensorrt.probe`."""
+        return self._ask({"op": "examine", "runtime": runtime, "options": dict(options)}, LOAD_TIMEOUT_S)
+
+    def build(self, runtime: str, model: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the device build what it runs in place of a model; see `vitbench.agent.tensorrt.build`.
+
+        Args:
+            model: file on this machine, in the directory of its artifact, which is pushed whole.
+            options: what decides what is built.
+        """
+        request = {
+            "op": "build",
+            "runtime": runtime,
+            "model": f"{self._transport.push(model.parent)}/{model.name}",
+            "options": dict(options),
+        }
+        return self._ask(request, BUILD_TIMEOUT_S)
+
     def load(
-        self, runtime: str, model: Path | None, options: Mapping[str, Any], inputs: Sequence[TensorFile] = ()
+        self,
+        runtime: str,
+        model: Path | None,
+        options: Mapping[str, Any],
+        inputs: Sequence[TensorFile] = (),
+        *,
+        engine: Mapping[str, Any] | None = None,
     ) -> LoadInfo:
         """Load a model and the inputs that will be timed.
 
@@ -138,6 +168,7 @@ class AgentSession:
                 runtime that needs no model.
             options: what `Runtime.load_options` gave.
             inputs: one tensor for each input of the model, files on this machine.
+            engine: what `build` answered, where that runs in place of a model.
         """
         request = {
             "op": "load",
@@ -154,6 +185,9 @@ class AgentSession:
             reply["device"],
             _specs(reply["inputs"]),
             _specs(reply["outputs"]),
+            simulated=reply.get("simulated", False),
+            protocol=reply.get("protocol", {}),
+            engine=None if engine is None else {**engine, **reply.get("engine", {})},
         )
         return self._loaded
 
@@ -217,9 +251,13 @@ class AgentSession:
         """
         return dict(self._ask({"op": "describe"}, SHORT_TIMEOUT_S)["facts"])
 
-    def watch_gpu(self) -> None:
-        """Let the witnesses and facts of an agent that has nothing loaded tell of the GPU as well."""
-        self._ask({"op": "watch"}, SHORT_TIMEOUT_S)
+    def watch_gpu(self, device: int = 0) -> None:
+        """Let the witnesses and facts of an agent that has nothing loaded tell of a GPU as well.
+
+        Args:
+            device: which of those that a program sees there.
+        """
+        self._ask({"op": "watch", "device": device}, SHORT_TIMEOUT_S)
 
     def energy(self, min_s: float) -> dict[str, Any] | None:
         """Iterate for a while, untimed, and tell what that took from the supply; None where nothing tells.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import UsageError
+from vitbench.errors import ToolError, UsageError
 from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime, check_options
 from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
@@ -140,6 +140,13 @@ class Trtexec(Runtime):
         if id(transport) not in self._tools:
             self._tools[id(transport)] = find_tool(transport, self.load_options()["trtexec"])
         return self._tools[id(transport)]
+
+    def found_on(self, transport: Transport, told: Mapping[str, str]) -> str | None:
+        """Version of the device's trtexec, which no agent knows of."""
+        try:
+            return str(self.tool(transport).version)
+        except (UsageError, ToolError):
+            return None
 
     def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
         """Refuse any number of threads: a GPU computes."""

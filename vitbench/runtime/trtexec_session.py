@@ -230,7 +230,7 @@ class TrtexecSession:
             with contextlib.suppress(ToolError):
                 channel = self._transport.start_agent(f"agent on `{self._transport.target.name}`")
                 agent = self._stack.enter_context(AgentSession(self._transport, channel))
-                agent.watch_gpu()
+                agent.watch_gpu(self._options["device"])
                 self._agent = agent
         return self._agent
 
