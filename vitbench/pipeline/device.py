@@ -22,8 +22,8 @@ from vitbench.text import count_words
 
 if TYPE_CHECKING:
     from vitbench.export.parity import OutputsSession
-    from vitbench.runtime import AgentSession, PhoneSession, Runtime, TensorFile
-    from vitbench.runtime.trtexec_session import TrtexecSession
+    from vitbench.runtime import Runtime, TensorFile
+    from vitbench.runtime.base import AnySession
     from vitbench.transport import Transport
 
 CHECKING = "checking that the artifact computes what PyTorch computes"
@@ -83,7 +83,7 @@ class Device:
     clocks_mhz: dict[str, float]
 
     @contextmanager
-    def session(self, block: int) -> Iterator[AgentSession | PhoneSession | TrtexecSession]:
+    def session(self, block: int) -> Iterator[AnySession]:
         """A fresh process with the artifact loaded."""
         with runtime.open_session(
             self.link,

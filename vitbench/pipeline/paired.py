@@ -22,7 +22,7 @@ from vitbench.study.protocols import differing, value_is
 from vitbench.study.rows import PlannedRow
 
 if TYPE_CHECKING:
-    from vitbench.runtime import AgentSession, PhoneSession
+    from vitbench.runtime.base import AnySession
 
 Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
 
@@ -113,7 +113,7 @@ def _pairs(
 
 def _sessions(
     device: Device, first_block: int
-) -> Callable[[int], AbstractContextManager[AgentSession | PhoneSession]]:
+) -> Callable[[int], AbstractContextManager[AnySession]]:
     return lambda block: device.session(first_block + block)
 
 

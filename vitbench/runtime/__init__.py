@@ -23,7 +23,7 @@ from vitbench.runtime.tensors import TensorFile, TensorSpec, write_tensor
 from vitbench.transport import Transport, plugins
 
 if TYPE_CHECKING:
-    from vitbench.runtime.trtexec_session import TrtexecSession
+    from vitbench.runtime.base import AnySession
 
 __all__ = [
     "AgentSession",
@@ -84,7 +84,7 @@ def open_session(
     model: Path | None,
     options: Mapping[str, Any],
     inputs: Sequence[TensorFile] = (),
-) -> AgentSession | PhoneSession | TrtexecSession:
+) -> AnySession:
     """Start a fresh process on the device with a model loaded; a context manager.
 
     Args:

@@ -18,8 +18,11 @@ from vitbench.runtime.tensors import TensorFile
 from vitbench.transport.base import Transport
 
 if TYPE_CHECKING:
+    from vitbench.export.parity import OutputsSession
     from vitbench.runtime.phone import PhoneSession
     from vitbench.runtime.trtexec_session import TrtexecSession
+
+    AnySession = AgentSession | PhoneSession | TrtexecSession
 
 
 class ProtocolFacts(TypedDict):
@@ -108,7 +111,7 @@ class Runtime(ABC):
         model: Path | None,
         options: Mapping[str, Any],
         inputs: Sequence[TensorFile] = (),
-    ) -> AgentSession | PhoneSession | TrtexecSession:
+    ) -> AnySession:
         """Start a fresh agent process and load a model in it; see `vitbench.runtime.open_session`."""
         session = AgentSession(
             transport, transport.start_agent(f"{self.name} agent on `{transport.target.name}`")
@@ -120,7 +123,7 @@ class Runtime(ABC):
             raise
         return session
 
-    def host_checker(self, model: Path) -> AbstractContextManager[AgentSession] | None:
+    def host_checker(self, model: Path) -> AbstractContextManager[OutputsSession] | None:
         """What computes the outputs of a model on this machine, where the device does not; else None."""
         return None
 
