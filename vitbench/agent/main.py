@@ -10,7 +10,7 @@
     outputs {inputs, out_dir}                 run once on each set of inputs, untimed, into files
     probe {root?} | processes {root?}         witnesses; CPU time of every other process
     describe {root?}                          static facts of the machine
-    watch {root?}                             let witnesses and facts tell of the GPU as well, from now on
+    watch {root?, device?}                    let witnesses and facts tell of the GPU as well, from now on
     energy {min_s}                            iterate for a while, untimed, and tell what that took
     bye                                       end
 
@@ -100,7 +100,7 @@ class Agent:
         runtime, model = str(request.get("runtime")), request.get("model")
         if gpu.used_by(runtime, options):
             gpu.count_as_nvml()
-            self._gpu = self._gpu or gpu.Watch()
+            self._gpu = self._gpu or gpu.Watch(number=gpu.number_of(options))
         self._backend = backends.load(runtime, model, options, request.get("inputs", []))
         if self._gpu is not None:
             self._gpu.loaded(getattr(self._backend, "gpu_bus_id", None))
@@ -157,14 +157,16 @@ class Agent:
         return {"facts": facts}
 
     def _watch(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        self._gpu = gpu.Watch(_root(request))
+        self._gpu = gpu.Watch(_root(request), number=gpu.number_of(request))
         return {}
 
     def _energy(self, request: Dict[str, Any]) -> Dict[str, Any]:
         min_s = request.get("min_s")
         if not isinstance(min_s, (int, float)) or not 0 < min_s <= MAX_ENERGY_S:
             raise AgentError("usage", f"min_s must be a number of seconds up to {MAX_ENERGY_S}")
-        backend = self._loaded()
+        watch, backend = self._gpu, self._loaded()
+        if watch is None:
+            return {"energy": None}
         put, run, fetch = backend.stages()
 
         def iterate() -> int:
@@ -175,7 +177,7 @@ class Agent:
                 fetch()
             return ITERATIONS_BETWEEN_LOOKS
 
-        return {"energy": energy.spend(self._gpu, iterate, min_s) if self._gpu else None}
+        return {"energy": energy.spend(watch, iterate, min_s)}
 
     def _bye(self, request: Dict[str, Any]) -> Dict[str, Any]:
         self.ended = True
