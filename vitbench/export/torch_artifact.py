@@ -134,7 +134,9 @@ class _Graph:
         """Every tensor that the program holds, by the name of its placeholder."""
         signature, program = self.program.graph_signature, self.program
         if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
-            raise UsageError("the network changes its buffers or inputs as it runs", "let it leave them alone")
+            raise UsageError(
+                "the network changes its buffers or inputs as it runs", "let it leave them alone"
+            )
         held: dict[str, Any] = dict(program.state_dict) | dict(program.constants)
         owners = (
             signature.inputs_to_parameters,

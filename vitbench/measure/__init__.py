@@ -19,6 +19,7 @@ from vitbench.measure.pairs import (
 from vitbench.measure.plan import make_plan
 from vitbench.measure.result import CellResult, conclude
 from vitbench.measure.rounds import measure_rounds
+from vitbench.measure.streaming import as_measured, images_a_sample, overlaps
 
 __all__ = [
     "MIN_PAIRS",
@@ -26,16 +27,19 @@ __all__ = [
     "CellResult",
     "PairsInterrupted",
     "PairsResult",
+    "as_measured",
     "conclude",
     "conclude_comparison",
     "conclude_pairs",
     "estimate",
+    "images_a_sample",
     "make_plan",
     "measure_cell",
     "measure_pairs",
     "measure_rounds",
     "next_batch",
     "notes_of",
+    "overlaps",
     "ratio_of",
     "result_of",
 ]

@@ -21,6 +21,7 @@ def measure_cell(
     *,
     metric: str = "latency",
     batch: int = 1,
+    overlap: bool = False,
     threads: int = 1,
     clock_max_mhz: float | None = None,
     on_progress: Refresh | None = None,
@@ -38,7 +39,8 @@ def measure_cell(
         open_session: starts the process of a block, its model loaded; given the number of the attempt from 0.
         plan: how much to sample.
         metric: `latency` or `throughput`.
-        batch: images an iteration.
+        batch: images a sample.
+        overlap: whether samples are rounds of requests that overlap.
         threads: threads of the runtime.
         clock_max_mhz: highest clock that earlier cells saw on this device.
         on_progress: refreshes the screen; called between requests only.
@@ -64,6 +66,7 @@ def measure_cell(
         plan,
         metric=metric,
         batch=batch,
+        overlap=overlap,
         lost=attempts.lost,
         notes=taker.notes,
         clock_max_mhz=taker.clock_max_mhz,

@@ -14,9 +14,13 @@ from vitbench.stats.tails import tail
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
+# What only requests that come one after the other have.
+OF_ONE_REQUEST = ("latency_ms", "ci_low_ms", "ci_high_ms", "p90_ms", "p95_ms", "p99_ms")
 
 
-def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0) -> Estimate | None:
+def estimate(
+    blocks: Sequence[Block], *, metric: str, batch: int, overlap: bool = False, lost: int = 0
+) -> Estimate | None:
     """The estimate of a run from its blocks that count; None without blocks.
 
     Every figure is the median over the blocks of a figure of each block; raw iterations of several blocks are
@@ -30,13 +34,15 @@ def estimate(blocks: Sequence[Block], *, metric: str, batch: int, lost: int = 0)
         blocks: valid and invalid ones; beside a valid one the invalid are only counted, as replaced.
         metric: `latency` or `throughput`; the latter adds images per second, over the
             whole time of the iterations: slow ones count there as they do not in a median.
-        batch: images an iteration.
+        batch: images a sample.
+        overlap: whether samples are rounds of requests that overlap, which say nothing of a latency.
         lost: blocks that were lost with their link, counted as replaced.
     """
     used = blocks_that_count(blocks)
     if not used:
         return None
-    return _estimate(used, metric == "throughput", batch, len(blocks) - len(used) + lost)
+    found = _estimate(used, metric == "throughput", batch, len(blocks) - len(used) + lost)
+    return found.model_copy(update=dict.fromkeys(OF_ONE_REQUEST)) if overlap else found
 
 
 def blocks_that_count(blocks: Sequence[Block]) -> list[Block]:

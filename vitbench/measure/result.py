@@ -36,6 +36,7 @@ def conclude(
     *,
     metric: str = "latency",
     batch: int = 1,
+    overlap: bool = False,
     lost: int = 0,
     notes: Sequence[str] = (),
     clock_max_mhz: float | None = None,
@@ -51,7 +52,8 @@ def conclude(
         blocks: valid and invalid ones.
         plan: what was asked for.
         metric: `latency` or `throughput`.
-        batch: images an iteration.
+        batch: images a sample.
+        overlap: whether samples are rounds of requests that overlap.
         lost: blocks that were lost with their link and left nothing.
         notes: reasons gathered on the way; they decide nothing.
         clock_max_mhz: passed through.
@@ -63,7 +65,7 @@ def conclude(
     status: Status = "inconclusive" if against else "unsteady" if unsteady else "valid"
     return CellResult(
         blocks=tuple(blocks),
-        estimate=estimate(blocks, metric=metric, batch=batch, lost=lost),
+        estimate=estimate(blocks, metric=metric, batch=batch, overlap=overlap, lost=lost),
         status=status,
         reasons=(*against, *unsteady, *([] if slow else too_wide), *notes),
         clock_max_mhz=clock_max_mhz,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench import __version__, runtime
 from vitbench.catalog import Workload
+from vitbench.catalog.identity import refuse_other_device
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.pipeline.progress import Progress
 from vitbench.records import environment
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from vitbench.runtime.base import AnySession
     from vitbench.transport import Transport
 
+# Long enough for sensors that are slow.
+ENERGY_S = 2.0
 CHECKING = "checking that the artifact computes what PyTorch computes"
 
 
@@ -125,15 +128,21 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     Args:
         known: parity of artifacts that were checked on this device already, by digest; what is checked here
             is added.
+
+    Raises:
+        UsageError: the device is not the one that the target is for.
     """
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
     progress.stage(cell.label, CHECKING)
     refuse_too_many_threads(device.link, device.engine, request.threads)
     with device.session(0) as session:
-        loaded = session.loaded
+        loaded, facts = session.loaded, session.describe()
+        if not loaded.simulated:
+            refuse_other_device(cell.target, facts, loaded.device)
         checked = check_parity(device, session, {} if known is None else known)
-        surroundings = environment.fingerprint(session.describe(), session.probe(), device=loaded.device)
+        surroundings = environment.fingerprint(facts, session.probe(), device=loaded.device)
+        surroundings |= _beside(device.link, session)
     if checked and not checked.passed:
         progress.note(f"{cell.label}: parity failed: {checked.reason}")
     options = device.options(0)
@@ -169,7 +178,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
             threads=request.threads or cell.target.threads,
             affinity=loaded.affinity or options.get("affinity"),
             builds=1,
-            **device.engine.protocol_facts(options),
+            **_protocol_facts(device.engine, options, cell.metric),
         ),
         plan=request.plan,
         counts=artifact.manifest.counts if artifact else _count(workload),
@@ -177,6 +186,20 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
         parity=checked,
         environment=surroundings,
     )
+
+
+def _protocol_facts(engine: Runtime, options: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """What running with these options means for comparability, with what is else where requests overlap."""
+    facts = dict(engine.protocol_facts(options))
+    return facts | dict((engine.stream_facts(options) if metric == "throughput" else None) or {})
+
+
+def _beside(link: Transport, session: AnySession) -> dict[str, Any]:
+    """What the environment has beside facts and state: what is held on the device, and what it takes."""
+    found: dict[str, Any] = {"held": dict(link.held)} if link.held else {}
+    measured = getattr(session, "energy", None)
+    energy = measured(ENERGY_S) if measured else None
+    return found | ({"energy": energy} if energy else {})
 
 
 def refuse_too_many_threads(link: Transport, engine: Runtime, threads: int | None) -> None:

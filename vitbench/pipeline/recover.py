@@ -24,7 +24,13 @@ def recover(store: Store, progress: Progress) -> None:
 
 def estimate(header: Header, blocks: Sequence[Block]) -> Estimate | None:
     """What the blocks of a run are worth."""
-    return measure.estimate(blocks, metric=header.protocol.metric, batch=header.workload.batch)
+    protocol = header.protocol
+    return measure.estimate(
+        blocks,
+        metric=protocol.metric,
+        batch=measure.images_a_sample(protocol),
+        overlap=measure.overlaps(protocol),
+    )
 
 
 def _conclude(begun: Comparison, pairs: Sequence[FinishedPair]) -> Comparison:

@@ -51,7 +51,11 @@ class TargetPart(Part):
 
 
 class Protocol(Part):
-    """Everything that changes what is timed. Records that differ here are not compared silently."""
+    """Everything that changes what is timed. Records that differ here are not compared silently.
+
+    `streams` is how many requests are under way at once; with `overlap` one is copied in or out while another
+    one computes. `mode` is how the runtime runs its graph, where it has several ways.
+    """
 
     metric: Literal["latency", "throughput"]
     transfers: Transfers
@@ -64,6 +68,8 @@ class Protocol(Part):
     streams: int
     affinity: tuple[int, ...] | None
     builds: int
+    overlap: bool = False
+    mode: str | None = None
 
 
 class Plan(Part):
@@ -125,6 +131,41 @@ class GraphFacts(Part):
     layout: Literal["NCHW", "NHWC"] | None
 
 
+class EnginePart(Part):
+    """What a device made of the graph, and ran in its place.
+
+    `seconds` is how long building it took, when that was. `typing` says whether the graph's types bound the
+    builder; where they did not, `held` layers were kept in fp32 by constraints. `timings` says whether times
+    of tactics from earlier builds were there ("used", "new") or fixed ("pinned"), under the `timing_cache`
+    that was asked for. `tactic_sources` and `optimization_level` are None where the version has none.
+    `cuda_graph_refused` is why its work could not be launched as one graph although that was asked for.
+    """
+
+    origin: Literal["built", "reused", "rebuilt"]
+    key: str
+    sha256: str
+    bytes: int
+    seconds: float
+    version: str
+    typing: Literal["strong", "weak"]
+    held: int
+    layers: int
+    tf32: bool
+    workspace_mb: int
+    optimization_level: int | None
+    avg_timing: int
+    timing_cache: Literal["keep", "pin", "off"]
+    timings: Literal["off", "pinned", "new", "used"]
+    tactic_sources: tuple[str, ...] | None
+    flags: tuple[str, ...]
+    warnings: int
+    gpu_name: str
+    compute_capability: str
+    cuda_driver: str
+    aux_streams: int | None = None
+    cuda_graph_refused: str | None = None
+
+
 class ArtifactPart(Part):
     """The exported form that ran. `nodes` are those of its graph; `export_s` is how long making it took."""
 
@@ -138,6 +179,7 @@ class ArtifactPart(Part):
     nodes: int | None = None
     export_s: float | None = None
     graph: GraphFacts | None = None
+    engine: EnginePart | None = None
 
 
 class Parity(Part):

@@ -159,6 +159,7 @@ FACTS = (
     Fact("spin_wait", lambda row: "spinning" if row.spin_wait else "no spinning"),
     Fact("cuda_graph", lambda row: "CUDA graph" if row.cuda_graph else "no CUDA graph", "no CUDA graph"),
     Fact("streams", lambda row: _count(row.streams, "stream"), "1 stream"),
+    Fact("mode", lambda row: f"mode {row.mode}" if row.mode else "no modes", "no modes"),
     Fact("overlap", lambda row: "copies overlap" if row.overlap else "no overlap", "no overlap"),
     Fact("affinity", _affinity, "any CPU"),
     Fact("builds", lambda row: _count(row.builds, "build"), "1 build"),

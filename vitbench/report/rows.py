@@ -93,6 +93,7 @@ class Row:
     cuda_graph: bool
     streams: int
     overlap: bool | None
+    mode: str | None
     affinity: str | None
     builds: int
     weights: str
@@ -169,7 +170,7 @@ _PARTS = {
     "target": ("device", "runtime", "runtime_version"),
     "protocol": (
         *("precision", "metric", "transfers", "zero_copy", "threads"),
-        *("spin_wait", "cuda_graph", "streams", "overlap", "builds"),
+        *("spin_wait", "cuda_graph", "streams", "overlap", "mode", "builds"),
     ),
     "plan": ("preset",),
     "counts": (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
-from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime
+from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime, StreamFacts
 from vitbench.runtime.phone import PhoneSession
 from vitbench.runtime.session import (
     AgentSession,
@@ -36,6 +36,7 @@ __all__ = [
     "Readings",
     "Runtime",
     "SampleBatch",
+    "StreamFacts",
     "TensorFile",
     "TensorSpec",
     "for_target",
@@ -47,9 +48,11 @@ __all__ = [
 GROUP = "vitbench.runtimes"
 BUILTIN = {
     "benchmark_model": "vitbench.runtime.benchmark_model:BenchmarkModel",
+    "cuda-torch": "vitbench.runtime.cuda_torch:CudaTorch",
     "litert": "vitbench.runtime.litert:LiteRt",
     "onnxruntime": "vitbench.runtime.onnxruntime:OnnxRuntime",
     "sim": "vitbench.runtime.sim:SimRuntime",
+    "tensorrt": "vitbench.runtime.tensorrt:TensorRt",
     "trtexec": "vitbench.runtime.trtexec:Trtexec",
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypedDict
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
@@ -33,6 +33,15 @@ class ProtocolFacts(TypedDict):
     spin_wait: bool
     cuda_graph: bool
     streams: int
+    overlap: NotRequired[bool]
+    mode: NotRequired[str | None]
+
+
+class StreamFacts(TypedDict):
+    """The fields of the protocol that are others where throughput is measured with requests that overlap."""
+
+    streams: int
+    overlap: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,27 @@ class Runtime(ABC):
             raise UsageError(f"the {self.name} runtime runs no network", "name another target")
         return MadeFor(self.name, self.version(), self.artifact_format)
 
+    def prepare(
+        self, transport: Transport, model: Path, *, anew: bool, on_stage: Callable[[str], None]
+    ) -> str | None:
+        """Make on the device what runs there in place of a model, where that takes long; say what was done.
+
+        `open_session` would do the same, without a word.
+
+        Args:
+            model: the artifact's model file on this machine.
+            anew: although the device has it already.
+            on_stage: told what begins, before it begins.
+
+        Returns:
+            What was done, in words; None where nothing is made, or was made before.
+
+        Raises:
+            ToolError: the device cannot make it.
+            TargetUnreachable: the link was lost.
+        """
+        return None
+
     def open_session(
         self,
         transport: Transport,
@@ -122,6 +152,14 @@ class Runtime(ABC):
             session.kill()
             raise
         return session
+
+    def found_on(self, transport: Transport, told: Mapping[str, str]) -> str | None:
+        """Version of the runtime on a device; None where it does not have it.
+
+        Args:
+            told: versions of the runtimes that the device's agent knows of.
+        """
+        return told.get(self.name)
 
     def host_checker(self, model: Path) -> AbstractContextManager[OutputsSession] | None:
         """What computes the outputs of a model on this machine, where the device does not; else None."""
@@ -159,6 +197,13 @@ class Runtime(ABC):
     @abstractmethod
     def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
         """What running with these options means for comparability."""
+
+    def stream_facts(self, options: Mapping[str, Any]) -> StreamFacts | None:
+        """How throughput is measured: on so many streams at once; None where one request follows the other.
+
+        A runtime whose agent has several lanes (`vitbench.agent.backends.Overlapping`) overrides this.
+        """
+        return None
 
 
 def check_options(target: TargetSpec, known: Mapping[str, type]) -> None:

@@ -121,7 +121,7 @@ class TorchBackend:
         if self._options["mode"] != "compile":
             return module
         compiled = torch.compile(module, fullgraph=True, dynamic=False)
-        lane = Lane(self._place, compiled, *self._signature(), **self._layout(), captured=False)
+        lane = self._lane_of(compiled)
         try:
             lane.submit()
             lane.wait()
@@ -132,14 +132,17 @@ class TorchBackend:
         return compiled
 
     def _lane(self) -> Lane:
-        captured = self._options["mode"] == "graph"
-        return Lane(self._place, self._network, *self._signature(), **self._layout(), captured=captured)
+        return self._lane_of(self._network, captured=self._options["mode"] == "graph")
 
-    def _signature(self) -> Any:
-        return self._graph.inputs, self._graph.outputs
-
-    def _layout(self) -> Dict[str, bool]:
-        return {"channels_last": self._options["channels_last"]}
+    def _lane_of(self, network: Any, captured: bool = False) -> Lane:
+        return Lane(
+            self._place,
+            network,
+            self._graph.inputs,
+            self._graph.outputs,
+            channels_last=self._options["channels_last"],
+            captured=captured,
+        )
 
     def _timed_feed(self) -> List[Any]:
         if self._feed is None:
