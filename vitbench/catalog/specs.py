@@ -224,7 +224,8 @@ class TargetSpec(Spec):
     """A device and how it is reached: one TOML file under targets/.
 
     `serial` says which phone of several is meant, by its serial number or as `host:port`; `host` says which
-    machine a board is, as ssh is told: an alias, `host` or `user@host`. `devices` are words that the name of
+    machine a board is, as ssh is told: an alias, `host` or `user@host`. `python` is the interpreter that the
+    agent runs under there: a path, or a name of one that is found there. `devices` are words that the name of
     the board, or else of the GPU, must have: a figure of another device never fills this one's row. `metrics`
     are what a run measures unless it is told; `lock_clocks` has a board hold its clocks while it is measured,
     where its user may do that; `needs` says what a repeatable measurement on it takes.
@@ -238,6 +239,7 @@ class TargetSpec(Spec):
     threads: Size = 1
     serial: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
     host: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
+    python: Annotated[str, Field(pattern=r"^[^-\s][^\n]*$")] | None = None
     devices: tuple[Annotated[str, Field(pattern=r"[A-Za-z0-9]")], ...] = ()
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("latency",)
     lock_clocks: bool = False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,9 +19,27 @@ from vitbench.transport.base import Completed, Transport
 from vitbench.transport.channel import Channel
 from vitbench.transport.zipapp import build_zipapp
 
+OLDEST = (3, 8)
+# `-P`, without which the directory of the program comes first of all that is imported, came with this one.
+FIRST_WITH_SAFE_PATH = (3, 11)
+
+
+@dataclass(frozen=True)
+class Python:
+    """An interpreter of this machine, and the flags under which an agent runs there."""
+
+    executable: str
+    version: str
+    flags: tuple[str, ...]
+
+    @classmethod
+    def this(cls) -> Python:
+        """The one that runs this."""
+        return cls(sys.executable, platform.python_version(), tuple(interpreter_flags()))
+
 
 class LocalTransport(Transport):
-    """Files stay where they are; the agent runs under the Python that runs this."""
+    """Files stay where they are; the agent runs under the target's `python`, else the one that runs this."""
 
     name: ClassVar[str] = "local"
 
@@ -28,6 +47,7 @@ class LocalTransport(Transport):
         super().__init__(target)
         self._directory = Path(tempfile.mkdtemp(prefix="vitbench-"))
         self._agent: Path | None = None
+        self._found: Python | None = None
 
     def push(self, local: Path) -> str:
         """Return the absolute path of a file or directory, which is there already."""
@@ -68,10 +88,11 @@ class LocalTransport(Transport):
 
     def start_agent(self, label: str) -> Channel:
         """Start a fresh agent in a session of its own, so that Ctrl-C reaches only the host."""
+        python = self._python()
         if self._agent is None:
             self._agent = build_zipapp(self._directory / "agent.pyz")
         process = subprocess.Popen(
-            [sys.executable, *interpreter_flags(), str(self._agent)],
+            [python.executable, *python.flags, str(self._agent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,7 +106,37 @@ class LocalTransport(Transport):
 
     def describe(self) -> dict[str, str]:
         """Transport and Python."""
-        return {"transport": self.name, "python": platform.python_version(), "executable": sys.executable}
+        python = self._python()
+        return {"transport": self.name, "python": python.version, "executable": python.executable}
+
+    def _python(self) -> Python:
+        """What the agent runs under; another Python than this one is asked once what it is."""
+        if self._found is None:
+            chosen = self.target.python
+            self._found = Python.this() if chosen is None else self._ask_python(chosen)
+        return self._found
+
+    def _ask_python(self, chosen: str) -> Python:
+        executable = str(Path(chosen).expanduser())
+        wanted = 'name one that runs in the target\'s file: `python = "/path/to/python3"`'
+        try:
+            done = self.execute([executable, "-E", "-c", "import sys; print(*sys.version_info[:3])"], 60)
+            version = tuple(int(number) for number in done.stdout.split())
+        except ToolError as error:
+            raise UsageError(f"target '{self.target.name}': {error.message}", wanted) from None
+        except ValueError:
+            version = ()
+        if done.returncode or not version:
+            raise UsageError(f"target '{self.target.name}': `{executable}` is no Python that works", wanted)
+        told = ".".join(map(str, version))
+        if version < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise UsageError(
+                f"target '{self.target.name}': `{executable}` is Python {told}, and the agent needs {oldest}",
+                wanted,
+            )
+        safe_path = ["-P"] if version >= FIRST_WITH_SAFE_PATH else []
+        return Python(executable, told, ("-E", *safe_path, "-X", "faulthandler"))
 
     def close(self) -> None:
         """Remove the working directory."""

@@ -10,7 +10,7 @@ from .. import cuda
 from ..cuda import facts
 from ..errors import AgentError
 from ..tensorrt import layers, module, tensors, versions
-from ..tensorrt.runner import Runner, names_of
+from ..tensorrt.runner import Engine, Runner, names_of
 from ..timing import Parts, Stages
 
 
@@ -40,11 +40,13 @@ class TensorRtBackend:
         trt = module.load()
         versions.parse(trt.__version__)
         imported = time.perf_counter_ns()
-        self._trt = trt
-        self._runner: Optional[Runner] = None
+        self._cuda_graph = cuda_graph
+        self._engine: Optional[Engine] = None
+        self._runners: List[Runner] = []
         self._context = cuda.Context(driver, device, spin_wait=spin_wait)
         try:
-            self._runner = runner = Runner(trt, self._context, path, cuda_graph=cuda_graph)
+            self._engine = engine = Engine(trt, path)
+            runner = self._runner()
             loaded = time.perf_counter_ns()
             self._feed = tensors.read_files(inputs, runner.buffers.inputs) if inputs else None
         except BaseException:
@@ -56,13 +58,14 @@ class TensorRtBackend:
             "load_ns": loaded - imported,
             "runtime_version": str(trt.__version__),
             "device": gpu["gpu_name"],
-            "gpu": gpu,
             "inputs": names_of(runner.buffers.inputs),
             "outputs": names_of(runner.buffers.outputs),
             "simulated": module.is_stand_in(trt),
             "protocol": {"cuda_graph": cuda_graph and runner.refused is None},
-            "engine": {"cuda_graph_refused": runner.refused, "aux_streams": runner.aux_streams()},
+            "engine": {"cuda_graph_refused": runner.refused, "aux_streams": engine.aux_streams()},
         }
+        # By which those who watch the GPU know it.
+        self.gpu_bus_id: Optional[str] = gpu.get("gpu_pci")
 
     def info(self) -> Dict[str, Any]:
         """What `load` answers."""
@@ -70,22 +73,24 @@ class TensorRtBackend:
 
     def stages(self) -> Stages:
         """Queue the copies of the inputs; the engine; the copies of the outputs, and wait for them."""
-        runner = self._loaded()
-        if self._feed is None:
-            raise AgentError("usage", "nothing to time: no inputs were given at load")
-        runner.buffers.fill(self._feed)
-        return runner.steps()
+        return self._filled(0).steps()
+
+    def lanes(self, count: int) -> List[Runner]:
+        """So many streams, each with buffers and a context of the engine for itself."""
+        while len(self._runners) < count:
+            self._runner()
+        return [self._filled(number) for number in range(count)]
 
     def iterate(self, op: str, n: int) -> None:
         """Nothing to prepare: warm-up and measurement are the same here."""
 
     def parts(self) -> Optional[Parts]:
         """By the GPU's events."""
-        return self._loaded().parts()
+        return self._runners[0].parts()
 
     def outputs(self, inputs: List[Any], out_dir: str) -> List[Any]:
         """Run once on each set of input files and write the outputs."""
-        runner, written = self._loaded(), []
+        runner, written = self._runners[0], []
         buffers = runner.buffers
         for number, group in enumerate(inputs):
             buffers.fill(tensors.read_files(group, buffers.inputs))
@@ -95,11 +100,10 @@ class TensorRtBackend:
 
     def profile(self, n: int) -> List[Dict[str, Any]]:
         """Run n iterations, each of which reports the time of its layers; the inspector tells their types."""
-        runner = self._loaded()
-        if not self._profiling:
+        if not self._profiling or self._engine is None:
             raise AgentError("usage", "nothing is profiled: the model was loaded without, or it has ended")
-        self.stages()
-        profiler = layers.make_profiler(self._trt)
+        runner, trt = self._filled(0), self._engine.trt
+        profiler = layers.make_profiler(trt)
         runner.execution.profiler = profiler
         # Reported when asked for, at the end: reporting while it is queued would wait after each layer.
         runner.execution.enqueue_emits_profile = False
@@ -107,9 +111,9 @@ class TensorRtBackend:
         for _ in range(n):
             runner.run_once()
             if not runner.execution.report_to_profiler():
-                raise module.failure("reports no times of layers", runner.logger)
+                raise module.failure("reports no times of layers", self._engine.logger)
         self._profiling = False
-        return layers.add_up(profiler, layers.types_of(layers.inspect(self._trt, runner.engine)))
+        return layers.add_up(profiler, layers.types_of(layers.inspect(trt, self._engine.engine)))
 
     def readings(self) -> None:
         """The device is this machine."""
@@ -119,15 +123,25 @@ class TensorRtBackend:
 
     def close(self) -> None:
         """Free everything on the GPU. Safe to call twice."""
-        if self._runner is not None:
-            self._runner.release()
-        self._runner = None
+        while self._runners:
+            self._runners.pop().release()
+        if self._engine is not None:
+            self._engine.release()
+        self._engine = None
         self._context.close()
 
-    def _loaded(self) -> Runner:
-        if self._runner is None:
-            raise AgentError("usage", "the engine is gone")
-        return self._runner
+    def _runner(self) -> Runner:
+        """One more stream."""
+        assert self._engine is not None
+        self._runners.append(Runner(self._engine, self._context, cuda_graph=self._cuda_graph))
+        return self._runners[-1]
+
+    def _filled(self, number: int) -> Runner:
+        """A stream with the inputs that are timed in its buffers."""
+        if self._feed is None:
+            raise AgentError("usage", "nothing to time: no inputs were given at load")
+        self._runners[number].buffers.fill(self._feed)
+        return self._runners[number]
 
 
 def _engine_file(options: Dict[str, Any]) -> Path:

@@ -29,8 +29,8 @@ def build(request: Dict[str, Any]) -> Dict[str, Any]:
         `engine` (path), `key`, `origin` ("built", "reused", "rebuilt": the kept one was damaged, or another
         one was asked for), and how it was built: `seconds`, `bytes`, `sha256`, `version` of TensorRT,
         `typing` ("strong" or "weak"), `held` (layers kept in fp32 by constraints), `layers`, `flags`,
-        `tactic_sources`, `optimization_level`, `timing_cache` ("off", "pinned", "new", or "used": times of
-        earlier builds were there), `warnings`, the options that decide it, and the GPU.
+        `tactic_sources`, `optimization_level`, `timings` ("off", "pinned", "new", or "used": times of earlier
+        builds were there), `warnings`, the options that decide it, and the GPU.
 
     Raises:
         AgentError: there is no GPU or no TensorRT, or it refuses the model.
@@ -108,7 +108,7 @@ class _Builder:
             "typing": "strong" if strong else "weak",
             "held": held,
             "layers": graph.num_layers,
-            "timing_cache": timing,
+            "timings": timing,
             "warnings": logger.warnings,
             **config.describe(trt, settings, self._numbers),
         }

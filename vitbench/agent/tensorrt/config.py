@@ -25,10 +25,10 @@ def create(trt: Any, builder: Any, numbers: Tuple[int, int], options: BuildOptio
     if hasattr(config, "builder_optimization_level"):  # from 8.6 on
         config.builder_optimization_level = options.optimization_level
     _set(config, trt.BuilderFlag.TF32, options.tf32)
-    if not versions.strongly_typed(numbers):
-        if options.precision == "fp16":
-            config.set_flag(trt.BuilderFlag.FP16)
-            config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    if options.precision == "fp16" and not versions.strongly_typed(numbers):
+        config.set_flag(trt.BuilderFlag.FP16)
+        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    if hasattr(config, "set_tactic_sources"):
         config.set_tactic_sources(_own_tactics(trt))
     return config
 

@@ -76,8 +76,11 @@ class BoardPython:
         return f"install it there: {first}`ssh {host} python3 -m pip install --user{anyway} {package}`"
 
 
-def find_python(link: BoardLink) -> BoardPython:
+def find_python(link: BoardLink, program: str = "python3") -> BoardPython:
     """The Python of a board.
+
+    Args:
+        program: its path there, or a name that is found there.
 
     Raises:
         ToolError: there is none, or none that is new enough.
@@ -85,11 +88,12 @@ def find_python(link: BoardLink) -> BoardPython:
     """
     wanted = ".".join(map(str, OLDEST))
     done = link.call_again(
-        ["sh", "-c", f"command -v python3 >&2 || exit 127\npython3 -E -c {quote(FACTS)}"], 60
+        ["sh", "-c", f"command -v {quote(program)} >&2 || exit 127\n{quote(program)} -E -c {quote(FACTS)}"],
+        60,
     )
     if done.returncode == 127:
         raise ToolError(
-            f"{link.device} has no python3, under which the agent runs",
+            f"{link.device} has no {program}, under which the agent runs",
             f"install Python {wanted} or later there: `ssh {link.host} sudo apt-get install python3`",
         )
     try:
@@ -97,14 +101,14 @@ def find_python(link: BoardLink) -> BoardPython:
         found = BoardPython(tuple(map(int, version)), str(executable), bool(managed), bool(pip))
     except (ValueError, TypeError):
         raise ToolError(
-            f"python3 on {link.device} does not work: {last_line(done.stderr) or 'it says nothing'}",
-            f"see `ssh {link.host} python3 --version`",
+            f"{program} on {link.device} does not work: {last_line(done.stderr) or 'it says nothing'}",
+            f"see `ssh {link.host} {program} --version`",
             tail=done.stderr.strip(),
         ) from None
     if found.version < OLDEST:
         raise ToolError(
-            f"python3 on {link.device} is {found.told}, and the agent needs {wanted} or later",
-            f"install a newer one there and let `ssh {link.host} python3 --version` name it",
+            f"{program} on {link.device} is {found.told}, and the agent needs {wanted} or later",
+            f"install a newer one there and let `ssh {link.host} {program} --version` name it",
         )
     return found
 

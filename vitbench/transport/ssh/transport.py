@@ -125,7 +125,7 @@ class SshTransport(StoreTransport):
 
     def _find_python(self) -> BoardPython:
         if self._python is None:
-            self._python = find_python(self._link)
+            self._python = find_python(self._link, self.target.python or "python3")
         return self._python
 
     def _agent_file(self) -> str:
