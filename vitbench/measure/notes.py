@@ -23,6 +23,9 @@ def notes_of(header: Header, blocks: Sequence[Block] = ()) -> tuple[str, ...]:
     notes = [header.parity.reason] if header.parity is not None and header.parity.reason else []
     if header.protocol.precision == "fp16" and header.target.runtime == "onnxruntime":
         notes.append("ONNX Runtime computes an fp16 graph in fp32 on a CPU")
+    engine = header.artifact.engine if header.artifact else None
+    if engine is not None and engine.cuda_graph_refused:
+        notes.append(f"the CUDA graph could not be recorded, and is not used: {engine.cuda_graph_refused}")
     notes += map(str, header.environment.get("facts", {}).get("notes", ()))
     return (*notes, *_of_state(header), *_of_tool(blocks), *_of_blocks(blocks), *_of_energy(header))
 

@@ -24,6 +24,7 @@ def choose(cell: Cell, bench: Bench) -> tuple[Candidate, ...]:
     devices = [bench.device(cell, plan, formulation) for formulation in offered]
     checks = []
     for device in devices:
+        device.prepare(bench.progress)
         bench.progress.stage(cell.label, CHECKING)
         with device.session(0) as session:
             checks.append(check_parity(device, session, bench.known))

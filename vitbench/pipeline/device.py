@@ -15,7 +15,7 @@ from vitbench.catalog.identity import refuse_other_device
 from vitbench.export import Artifact, ArtifactCache, get_artifact, parity
 from vitbench.pipeline.progress import Progress
 from vitbench.records import environment
-from vitbench.records.schema import Counts, Header, Parity, TargetPart, WorkloadPart
+from vitbench.records.schema import ArtifactPart, Counts, EnginePart, Header, Parity, TargetPart, WorkloadPart
 from vitbench.records.schema import Protocol as ProtocolPart
 from vitbench.records.store import new_id
 from vitbench.request import Cell, Request
@@ -23,7 +23,7 @@ from vitbench.text import count_words
 
 if TYPE_CHECKING:
     from vitbench.export.parity import OutputsSession
-    from vitbench.runtime import Runtime, TensorFile
+    from vitbench.runtime import LoadInfo, Runtime, TensorFile
     from vitbench.runtime.base import AnySession
     from vitbench.transport import Transport
 
@@ -85,6 +85,20 @@ class Device:
     scratch: Path
     clocks_mhz: dict[str, float]
 
+    def prepare(self, progress: Progress) -> None:
+        """Have the device make what it runs in place of the artifact; says what, where that takes long."""
+        if self.artifact is None:
+            return
+        label = self.cell.label
+        done = self.engine.prepare(
+            self.link,
+            self.artifact.model_file,
+            anew=self.request.no_cache,
+            on_stage=lambda text: progress.stage(label, text),
+        )
+        if done:
+            progress.note(f"{label}: {done}")
+
     @contextmanager
     def session(self, block: int) -> Iterator[AnySession]:
         """A fresh process with the artifact loaded."""
@@ -134,6 +148,7 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
     """
     cell, request, artifact = device.cell, device.request, device.artifact
     workload, model = cell.workload, cell.workload.model
+    device.prepare(progress)
     progress.stage(cell.label, CHECKING)
     refuse_too_many_threads(device.link, device.engine, request.threads)
     with device.session(0) as session:
@@ -178,14 +193,23 @@ def make_header(device: Device, progress: Progress, known: dict[str, Parity] | N
             threads=request.threads or cell.target.threads,
             affinity=loaded.affinity or options.get("affinity"),
             builds=1,
-            **_protocol_facts(device.engine, options, cell.metric),
+            **(_protocol_facts(device.engine, options, cell.metric) | dict(loaded.protocol)),
         ),
         plan=request.plan,
         counts=artifact.manifest.counts if artifact else _count(workload),
-        artifact=artifact.record_part() if artifact else None,
+        artifact=_artifact_part(artifact, loaded) if artifact else None,
         parity=checked,
         environment=surroundings,
     )
+
+
+def _artifact_part(artifact: Artifact, loaded: LoadInfo) -> ArtifactPart:
+    """What the record says of the artifact, with what the device made of it."""
+    part = artifact.record_part()
+    if loaded.engine is None:
+        return part
+    told = {name: loaded.engine[name] for name in EnginePart.model_fields if name in loaded.engine}
+    return part.model_copy(update={"engine": EnginePart(**told)})
 
 
 def _protocol_facts(engine: Runtime, options: Mapping[str, Any], metric: str) -> dict[str, Any]:
