@@ -11,7 +11,7 @@ import pytest
 import vitbench.agent
 
 SOURCES = sorted(Path(vitbench.agent.__file__).parent.rglob("*.py"))
-RUNTIME_MODULES = {"numpy", "onnxruntime", "ai_edge_litert", "tensorflow"}
+RUNTIME_MODULES = {"numpy", "onnxruntime", "ai_edge_litert", "tensorflow", "torch"}
 # Standard library names that came with 3.9 or later and are easily written by habit.
 NEWER_NAMES = {
     "removeprefix",

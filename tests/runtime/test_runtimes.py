@@ -72,7 +72,8 @@ def test_an_unknown_runtime_gets_a_did_you_mean() -> None:
         runtime.for_target(target("onnxruntme"))
     assert (
         caught.value.hint
-        == "did you mean `onnxruntime`? the runtimes here are benchmark_model, litert, onnxruntime, sim"
+        == "did you mean `onnxruntime`? the runtimes here are benchmark_model, cuda-torch, litert, "
+        "onnxruntime, sim, tensorrt, trtexec"
     )
 
 
@@ -89,7 +90,8 @@ def test_an_installed_package_can_offer_one(monkeypatch: pytest.MonkeyPatch) -> 
         runtime.for_target(target("abacu"))
     assert (
         caught.value.hint
-        == "did you mean `abacus`? the runtimes here are abacus, benchmark_model, litert, onnxruntime, sim"
+        == "did you mean `abacus`? the runtimes here are abacus, benchmark_model, cuda-torch, litert, "
+        "onnxruntime, sim, tensorrt, trtexec"
     )
 
 

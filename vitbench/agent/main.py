@@ -263,7 +263,12 @@ def _runtimes() -> Dict[str, str]:
     from importlib import metadata
 
     found = {"sim": AGENT_VERSION}
-    packages = {"cuda-torch": "torch", "litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "numpy": "numpy"}
+    packages = {
+        "cuda-torch": "torch",
+        "litert": "ai-edge-litert",
+        "onnxruntime": "onnxruntime",
+        "numpy": "numpy",
+    }
     for name, package in packages.items():
         try:
             found[name] = metadata.version(package)

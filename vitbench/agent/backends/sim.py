@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from ..errors import AgentError
-from ..timing import Parts, Stages
+from ..timing import Lane, Parts, Stages
 
 CRASH_EXIT_CODE = 70
 CLOCK_MHZ = 2000.0
@@ -26,7 +26,9 @@ class SimBackend:
     The time of iteration i at simulated time t, in ms:
         latency * block factor * noise(i) * warm-up(i) * throttle(t),
     with both noises log-normal, a warm-up factor that falls linearly to 1 over `warmup_iterations`, and
-    `throttle_factor` from `throttle_after_s` on. The copies take their scripted share of it.
+    `throttle_factor` from `throttle_after_s` on. The copies take their scripted share of it. Where requests
+    overlap, copy in, compute and copy out of different requests go on at once, and one ends whenever the
+    longest of the three has.
     """
 
     def __init__(self, options: Dict[str, Any], inputs: List[Any]) -> None:
@@ -74,9 +76,7 @@ class SimBackend:
         compute_ms = self._latency_ms - h2d_ms - d2h_ms
 
         def put() -> None:
-            if self._iteration == self._crash_at:
-                self._crash()
-            self._factor = self._next_factor()
+            self._begin()
             self._advance(h2d_ms)
 
         def run() -> None:
@@ -87,6 +87,21 @@ class SimBackend:
             self._iteration += 1
 
         return put, run, fetch
+
+    def lanes(self, count: int) -> List[Lane]:
+        """So many requests at once; alone, its three parts come one after the other."""
+        return [_SimLane(self, alone=count == 1) for _ in range(count)]
+
+    def advance_request(self, alone: bool) -> None:
+        """Let the time of a request pass that is alone, or that overlaps with others."""
+        if alone:
+            for stage in self.stages():
+                stage()
+            return
+        h2d_ms, d2h_ms = self._script["h2d_ms"], self._script["d2h_ms"]
+        self._begin()
+        self._advance(max(h2d_ms, self._latency_ms - h2d_ms - d2h_ms, d2h_ms))
+        self._iteration += 1
 
     def parts(self) -> Optional[Parts]:
         """The host's clock serves."""
@@ -126,6 +141,11 @@ class SimBackend:
         """Static facts of the simulated device."""
         return {"cpu_model": "simulated", "machine": "simulated", "memory_total_mb": MEMORY_MB}
 
+    def _begin(self) -> None:
+        if self._iteration == self._crash_at:
+            self._crash()
+        self._factor = self._next_factor()
+
     def _throttled(self) -> bool:
         after_s = self._script["throttle_after_s"]
         return after_s is not None and self._now_ns >= after_s * 1e9
@@ -144,3 +164,20 @@ class SimBackend:
     def _crash(self) -> None:
         print(f"sim: scripted crash in block {self._block}", file=sys.stderr, flush=True)
         os._exit(CRASH_EXIT_CODE)
+
+
+class _SimLane:
+    """One of the requests that are under way: its time passes while somebody waits for it."""
+
+    def __init__(self, device: SimBackend, alone: bool) -> None:
+        self._device, self._alone, self._waiting = device, alone, False
+
+    def submit(self) -> None:
+        """Begin a request."""
+        self._waiting = True
+
+    def wait(self) -> None:
+        """Let its time pass."""
+        if self._waiting:
+            self._waiting = False
+            self._device.advance_request(self._alone)

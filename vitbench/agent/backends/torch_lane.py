@@ -33,7 +33,7 @@ class Lane:
         outputs: Described,
         *,
         channels_last: bool,
-        captured: bool
+        captured: bool,
     ) -> None:
         torch = place.torch
         self._place, self._network = place, network

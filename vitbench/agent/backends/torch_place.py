@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, List, Optional, Tuple
 
 from ..errors import AgentError
-from ..timing import Parts
 
 NS_PER_MS = 1e6
 MIB = 2**20
