@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import statistics
@@ -61,7 +62,7 @@ class Watch:
         elif library is not None or root == "/":
             self._open(library)
         self._ours: Set[int] = {os.getpid()}
-        self._others = self._listed()
+        self._others = self._on_any()
         self._heat_ns = self._gpu.thermal_ns() if self._gpu else None
         self._clocks_mhz: List[float] = []
         self._seen: Set[str] = set()
@@ -78,7 +79,8 @@ class Watch:
         """
         if bus_id is not None and self._nvml is not None:
             self._choose(bus_id)
-        new = self._listed() - self._others
+            self._heat_ns = self._gpu.thermal_ns() if self._gpu else None
+        new = set((self._gpu.processes() if self._gpu else None) or ()) - self._others
         if os.getpid() not in new and len(new) == 1:
             self._ours |= new
 
@@ -148,8 +150,16 @@ class Watch:
         except nvml.NvmlError:
             self._gpu = None
 
-    def _listed(self) -> Set[int]:
-        return set((self._gpu.processes() if self._gpu else None) or ())
+    def _on_any(self) -> Set[int]:
+        """Processes on any GPU: which of them will be used is not always known yet."""
+        found: Set[int] = set()
+        library = self._nvml
+        if library is None:
+            return found
+        for index in range(library.count()):
+            with contextlib.suppress(nvml.NvmlError):
+                found |= set(Gpu(library, library.by_index(index)).processes() or ())
+        return found
 
     def _of_timed(self) -> Dict[str, Any]:
         found: Dict[str, Any] = {}

@@ -21,7 +21,7 @@ class NvmlError(Exception):
     """A call that failed, or a function that this driver does not have; `code` is None for the latter."""
 
     def __init__(self, name: str, code: Optional[int]) -> None:
-        super().__init__(f"{name}: {'no such function' if code is None else f'error {code}'}")
+        super().__init__(f"{name}: {'not there' if code is None else f'error {code}'}")
         self.code = code
 
 
