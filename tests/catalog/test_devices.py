@@ -33,12 +33,29 @@ def test_a_board_is_named_or_is_this_machine() -> None:
     assert (here.transport, here.host) == ("local", None)
 
 
+def test_a_card_in_this_computer_may_be_in_another() -> None:
+    card = catalog.resolve_target("rtx")
+    assert card.transport == "local"
+    there = DeviceOptions(host="me@desk").apply([card])[0]
+    assert (there.transport, there.host) == ("ssh", "me@desk")
+    assert DeviceOptions(host="local").apply([card]) == [card]
+
+
+@pytest.mark.parametrize("lock", [True, False])
+def test_whether_clocks_are_held(lock: bool) -> None:
+    assert DeviceOptions(lock_clocks=lock).apply([BOARD, CPU])[0].lock_clocks is lock
+    both = DeviceOptions(host="local", lock_clocks=lock).apply([catalog.resolve_target("orin")])[0]
+    assert (both.transport, both.lock_clocks) == ("local", lock)
+    assert DeviceOptions().apply([catalog.resolve_target("orin")])[0].lock_clocks is True
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         (DeviceOptions(serial="x"), "--serial is of phones, and cpu is none"),
         (DeviceOptions(cluster="big"), "--cluster is of phones, and cpu is none"),
         (DeviceOptions(host="x"), "--host is of boards, and cpu is none"),
+        (DeviceOptions(lock_clocks=False), "--lock-clocks is of boards, and cpu is none"),
     ],
 )
 def test_an_option_without_its_device_is_refused(asked: DeviceOptions, message: str) -> None:

@@ -61,6 +61,18 @@ def test_another_machine_has_another_key(changed: dict[str, Any]) -> None:
     assert environment.machine_key(FACTS, "cpu") != environment.machine_key(FACTS | changed, "cpu")
 
 
+@pytest.mark.parametrize(
+    "changed", [{"board": "NVIDIA Jetson AGX Orin"}, {"gpu_name": "NVIDIA L4"}, {"gpu_mig": True}]
+)
+def test_another_board_or_gpu_has_another_key(changed: dict[str, Any]) -> None:
+    assert environment.machine_key(FACTS, "x") != environment.machine_key(FACTS | changed, "x")
+
+
+def test_keys_of_processors_stay_what_they_were() -> None:
+    known = {"cpu_model": "Example CPU 9000", "machine": "x86_64", "sockets": 1, "cores": 8}
+    assert environment.machine_key(known | {"hypervisor": False}, "Example CPU 9000") == "c6a1534d2d52"
+
+
 def test_another_device_in_the_same_machine_has_another_key() -> None:
     assert environment.machine_key(FACTS, "NVIDIA A100") != environment.machine_key(FACTS, "NVIDIA H100")
 
