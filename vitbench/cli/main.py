@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vitbench import __version__
-from vitbench.cli import cache, compare, doctor, export, models, report, run, targets
+from vitbench.cli import baseline, cache, compare, doctor, export, gate, models, report, run, targets
 from vitbench.errors import ExitCode, UsageError, VitbenchError
 
 app = typer.Typer(
@@ -43,10 +43,12 @@ def _options(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("gate")(gate.gate)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")
 app.add_typer(targets.app, name="targets")
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(cache.app, name="cache")
 
 

@@ -35,8 +35,23 @@ def _share(value: Any) -> Any:
         try:
             return float(value.removesuffix("%")) / 100 if value.endswith("%") else float(value)
         except ValueError:
-            raise ValueError(f"'{value}' is no share: write \"3%\" or 0.03") from None
+            raise ValueError(f"'{value}' is no share: write 3% or 0.03") from None
     return value
+
+
+def parse_share(text: str, option: str) -> float:
+    """Read `3%` or `0.03` as a fraction.
+
+    Raises:
+        UsageError: it is neither, or not above 0 % and below 100 %.
+    """
+    try:
+        share = float(_share(text))
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", "for example 3%") from None
+    if not 0 < share < 1:
+        raise UsageError(f"{option} must be above 0 % and below 100 %, not {text}", "for example 3%")
+    return share
 
 
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1, allow_inf_nan=False)]

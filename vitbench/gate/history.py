@@ -1,0 +1,132 @@
+"""The gate of machines that cannot run the baseline again: the newest stored run against those before it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from vitbench import __version__
+from vitbench.errors import ExitCode, UsageError
+from vitbench.gate.config import Config, limits_of, matches
+from vitbench.records import index
+from vitbench.records.gate import GateCell, GateRecord, History, Verdict
+from vitbench.records.sessions import CellHistory, histories
+from vitbench.records.store import Store, new_id
+from vitbench.stats.history import MIN_SESSIONS, prediction_limit
+
+
+def gate_history(
+    results: str,
+    config: Config,
+    *,
+    models: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    limit: float | None = None,
+    simulated: bool = False,
+) -> GateRecord:
+    """Judge the newest run of every cell by the ones before it on the same machine; nothing is measured.
+
+    Args:
+        results: the store.
+        models, targets: patterns of the cells; all when empty.
+        limit: slowdown that is allowed, of every cell, instead of what the configuration says.
+        simulated: whether scripted runs are judged too.
+
+    Raises:
+        UsageError: the place cannot be read, or nothing is selected.
+    """
+    begin, started = time.perf_counter(), datetime.now(UTC)
+    found = histories(index.load(Store(results)).rows)
+    chosen = [
+        each
+        for each in found
+        if (not targets or any(fnmatchcase(each.target, pattern) for pattern in targets))
+        and (not models or any(matches(pattern, each.model, each.resolution) for pattern in models))
+    ]
+    shown = [each for each in chosen if simulated or not each.simulated]
+    if not shown:
+        scripted = "; its scripted ones would be with --simulated" if chosen else ""
+        raise UsageError(
+            f"nothing to gate: no run in `{results}` is selected{scripted}",
+            "`vitbench report` lists what was measured",
+        )
+    cells = tuple(
+        _judged(each, limit or limits_of(config, each.model, each.resolution, each.target, "").regression)
+        for each in _current(shown)
+    )
+    return GateRecord(
+        id=new_id(started, "gate-against-history", (0, 0), shown[0].target),
+        created_utc=started.isoformat(timespec="seconds"),
+        vitbench_version=__version__,
+        simulated=any(each.simulated for each in shown),
+        mode="history",
+        advisory=True,
+        baseline=None,
+        baseline_commit=None,
+        candidate_commit=None,
+        seed=0,
+        wall_s=time.perf_counter() - begin,
+        cells=cells,
+    )
+
+
+def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
+    """Of each cell the machine and protocol of its newest run: only there is something new to judge."""
+    newest: dict[str, CellHistory] = {}
+    for each in found:
+        known = newest.get(each.label)
+        if known is None or each.newest_utc > known.newest_utc:
+            newest[each.label] = each
+    return list(newest.values())
+
+
+def _judged(found: CellHistory, limit: float) -> GateCell:
+    """REGRESSION: beyond the prediction limit and beyond d. PASS: within d. Between: too noisy to tell."""
+    *before, last = found.sessions or (None,)
+    past = [session for session in before if session is not None]
+    if last is None or len(past) < MIN_SESSIONS:
+        have = len(past)
+        left = f", and {found.left_out} more are quick or not valid" if found.left_out else ""
+        reason = (
+            f"{have} earlier session{'s' if have != 1 else ''} of this machine and protocol, "
+            f"{MIN_SESSIONS} are needed{left}"
+        )
+        return _cell(found, limit, "NOT MEASURED", (reason,), None)
+    predicted = prediction_limit([session.value for session in past])
+    history = History(
+        sessions=len(past),
+        centre_ms=predicted.centre,
+        limit_ms=predicted.limit,
+        candidate_ms=last.value,
+        candidate=last.id,
+    )
+    told = f"{len(past)} sessions predict up to {predicted.limit / predicted.centre - 1:+.1%}"
+    if last.value <= predicted.centre * (1 + limit):
+        return _cell(found, limit, "PASS", (), history, (told,))
+    if last.value <= predicted.limit:
+        return _cell(found, limit, "INCONCLUSIVE", (f"slower by more than the limit, but {told}",), history)
+    return _cell(found, limit, "REGRESSION", (f"beyond what {told}",), history)
+
+
+def _cell(
+    found: CellHistory,
+    limit: float,
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    history: History | None,
+    notes: tuple[str, ...] = (),
+) -> GateCell:
+    codes = {"PASS": ExitCode.OK, "REGRESSION": ExitCode.REGRESSION}
+    return GateCell(
+        label=found.label,
+        model=found.model,
+        target=found.target,
+        limit=limit,
+        verdict=verdict,
+        reasons=reasons,
+        notes=notes,
+        history=history,
+        exit_code=int(codes.get(verdict, ExitCode.INCONCLUSIVE)),
+    )

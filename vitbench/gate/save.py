@@ -1,0 +1,52 @@
+"""The cells that a baseline is asked to keep: names as they were given, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+from vitbench.catalog import DeviceOptions
+from vitbench.request import Request, parse_request
+
+
+def requests_of(
+    models: Sequence[str],
+    targets: Sequence[str],
+    resolutions: Sequence[str],
+    *,
+    batch: int = 1,
+    precision: str | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    weights: Path | None = None,
+    no_cache: bool = False,
+    device: DeviceOptions | None = None,
+) -> list[tuple[str, str, Request]]:
+    """Every cell of a matrix by itself, with the names of its model and its target; doubles once.
+
+    Raises:
+        UsageError: the first option that does not fit.
+    """
+
+    def parse(names: Sequence[str], places: Sequence[str], sizes: Sequence[str]) -> Request:
+        return parse_request(
+            models=names,
+            targets=places,
+            resolutions=sizes,
+            batches=[str(batch)],
+            precision=precision,
+            threads=threads,
+            seed=seed,
+            weights=weights,
+            no_cache=no_cache,
+            device=device,
+        )
+
+    # All at once first: options are checked against all targets together.
+    parse(models, targets, resolutions)
+    found: dict[str, tuple[str, str, Request]] = {}
+    for model, sizes, target in product(models, [[size] for size in resolutions] or [[]], targets):
+        request = parse([model], [target], sizes)
+        found.setdefault(request.cells[0].label, (model, target, request))
+    return list(found.values())

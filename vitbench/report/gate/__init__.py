@@ -1,0 +1,1 @@
+"""The verdicts of a gate in every form that somebody reads them in; baselines; histories."""

@@ -1,0 +1,65 @@
+"""The verdicts of a gate as Markdown: a pull request's comment, a job's summary. One screen."""
+
+from __future__ import annotations
+
+from vitbench.records.gate import GateCell, GateRecord
+from vitbench.report.gate import words
+from vitbench.report.markdown import escape
+from vitbench.report.sheet import SIMULATED
+from vitbench.text import clean
+
+MARKS = {
+    "PASS": "✅",
+    "IMPROVEMENT": "🚀",
+    "REGRESSION": "❌",
+    "INCONCLUSIVE": "❔",
+    "NOT MEASURED": "⚠️",
+}
+# What fits on one screen; the rest is folded away.
+MOST_ROWS = 15
+HEADER = (
+    "| | cell | baseline ms | now ms | change [99 % bounds] | limit |",
+    "|:---|:---|---:|---:|---:|---:|",
+)
+
+
+def render(record: GateRecord) -> str:
+    """Write the summary, the cells that do not pass, their reasons, and the passing ones.
+
+    Regressions are on top. More than one screen of passing cells is folded.
+    """
+    cells = words.ordered(record)
+    bad = [cell for cell in cells if cell.verdict not in ("PASS", "IMPROVEMENT")]
+    good = [cell for cell in cells if cell not in bad]
+    mark = MARKS[cells[0].verdict] if cells else MARKS["NOT MEASURED"]
+    lines = [f"### {mark} vitbench gate: {escape(words.summary(record))}", ""]
+    if record.simulated:
+        lines += [f"**{escape(SIMULATED)}**", ""]
+    shown, folded = [*bad, *good][: max(MOST_ROWS, len(bad))], [*bad, *good][max(MOST_ROWS, len(bad)) :]
+    if shown:
+        lines += [*HEADER, *map(_row, shown), ""]
+    lines += [
+        f"- **{escape(clean(cell.label))}**: {escape(words.why(cell))}" for cell in cells if words.why(cell)
+    ]
+    lines += [f"- {escape(note)}" for note in words.notes(record)]
+    if folded:
+        many = f"{len(folded)} more cells that pass"
+        lines += [
+            "",
+            f"<details><summary>{many}</summary>",
+            "",
+            *HEADER,
+            *map(_row, folded),
+            "",
+            "</details>",
+        ]
+    lines += ["", escape("; ".join(part for part in (words.place(record), words.sight(record)) if part))]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cell: GateCell) -> str:
+    before, after = words.times(cell)
+    label = clean(cell.label).replace("`", "'").replace("|", "\\|")
+    figures = (before, after, words.change(cell), f"+{cell.limit:.1%}")
+    marked = f"{MARKS[cell.verdict]} {words.verdict_of(cell)}"
+    return f"| {marked} | `{label}` | {' | '.join(map(escape, figures))} |"
