@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.adb_device.fixtures import adb_server, make_phone
 from tests.support.sshd.fixtures import board
+from tests.support.tensorrt_stand_in.interpreter import old_python
 
 __all__ = ["adb_server", "board", "make_phone"]
 
@@ -28,6 +29,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "sshd": (lambda: Path("/usr/sbin/sshd").exists(), "apt-get install openssh-server"),
     "tflite": (lambda: find_spec("ai_edge_litert") is not None, "pip install -c constraints.txt '.[tflite]'"),
     "rtx": (lambda: find_spec("tensorrt_rtx") is not None, "pip install -c constraints.txt '.[rtx]'"),
+    "python38": (lambda: old_python() is not None, "pyenv install 3.8, or any other python3.8"),
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
 }
 _deselected: dict[str, int] = {}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import vitbench.agent
+from tests.support.tensorrt_stand_in.interpreter import old_python
+from vitbench.transport.zipapp import PACKAGE, build_zipapp
 
 SOURCES = sorted(Path(vitbench.agent.__file__).parent.rglob("*.py"))
-RUNTIME_MODULES = {"numpy", "onnxruntime", "ai_edge_litert", "tensorflow", "torch"}
+RUNTIME_MODULES = {"numpy", "onnxruntime", "tensorrt", "ai_edge_litert", "tensorflow", "torch"}
 # Standard library names that came with 3.9 or later and are easily written by habit.
 NEWER_NAMES = {
     "removeprefix",
@@ -80,3 +83,25 @@ def annotation_nodes(tree: ast.AST) -> list[ast.AST]:
 def test_every_module_defers_annotations() -> None:
     for path in SOURCES:
         assert "from __future__ import annotations" in path.read_text(), path
+
+
+@pytest.mark.python38
+def test_every_module_is_imported_by_a_python_3_8_without_packages(tmp_path: Path) -> None:
+    agent = build_zipapp(tmp_path / "agent.pyz")
+    names = [
+        ".".join([PACKAGE, *path.relative_to(SOURCES[0].parent).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        )
+        for path in SOURCES
+        if path.name != "__main__.py"
+    ]
+    program = (
+        f"import importlib, sys; sys.path.insert(0, {str(agent)!r})\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(len(sys.modules), [name for name in sys.modules if name.startswith(('numpy', 'torch'))])"
+    )
+    done = subprocess.run(
+        [str(old_python()), "-I", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[]\n")

@@ -108,8 +108,6 @@ class Library:
     """What `ctypes.CDLL("libcuda.so.1")` gives."""
 
     def __init__(self, gpu: Gpu) -> None:
-        self._gpu = gpu
-        self._keep: List[Any] = []
         for name, (types, function) in _functions(gpu).items():
             prototype = ctypes.CFUNCTYPE(c_int, *types)
             setattr(self, name, prototype(_told(gpu, name, function)))

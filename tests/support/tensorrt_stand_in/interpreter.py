@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import site
 import subprocess
 import sys
@@ -9,6 +11,22 @@ import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).parent
+OLDEST = "3.8"
+
+
+@functools.cache
+def old_python() -> str | None:
+    """A Python of the oldest version that the agent runs under; None where there is none."""
+    installed = sorted(Path.home().glob(f".pyenv/versions/{OLDEST}.*/bin/python"))
+    for candidate in (shutil.which(f"python{OLDEST}"), *map(str, installed)):
+        if candidate is None:
+            continue
+        # A name of that kind may be a shim that leads nowhere.
+        asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if done.stdout.strip() == OLDEST:
+            return candidate
+    return None
 
 
 def make_python(directory: Path, base: str = sys.executable, *, packages: bool = True) -> Path:

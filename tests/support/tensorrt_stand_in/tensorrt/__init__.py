@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import time
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -22,7 +23,7 @@ __version__ = os.environ.get("VITBENCH_STAND_IN_TENSORRT", "10.3.0")
 NUMBERS = tuple(int(part) for part in __version__.split(".")[:2])
 WEAK, OLD, NEWEST = NUMBERS < (9, 0), NUMBERS < (8, 6), NUMBERS >= (11, 0)
 MAGIC = b"stand-in engine\n"
-NS_PER_LAYER = 10000
+NS_PER_LAYER = 1000
 
 
 def _enumeration(name: str, *members: str) -> Any:
@@ -227,6 +228,8 @@ class Builder:
         if fails("build-crash"):
             print("the builder says a last word", flush=True)
             os.abort()
+        while fails("build-hangs"):
+            time.sleep(0.1)
         if fails("build-refused"):
             self._logger.log(ILogger.ERROR, "Could not find any implementation for node {ForeignNode[a...b]}")
             return None
