@@ -48,7 +48,8 @@ def install(directory: Path, **environment: str) -> Path:
     program = directory / "trtexec"
     lines = [f"    os.environ.setdefault({name!r}, {value!r})" for name, value in environment.items()]
     source = Path(__file__).read_text().replace(DEFAULTS, "\n".join([DEFAULTS, *lines]))
-    program.write_text(f"#!{sys.executable}\n{source}")
+    # Packages are found when they are needed, since looking for them takes most of a start.
+    program.write_text(f"#!{sys.executable} -S\n{source}")
     program.chmod(0o755)
     return program
 
@@ -245,6 +246,9 @@ def report(rows: list[dict[str, float]], run: dict[str, object]) -> None:
 
 def outputs(onnx: str, given: str) -> str:
     """What a model computes, as trtexec writes it: six digits, and `nan` and `inf` as they are."""
+    import site
+
+    site.main()
     import numpy as np
     import onnxruntime
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -90,6 +90,18 @@ class Trtexec(Runtime):
             )
         return options
 
+    def prepare(
+        self, transport: Transport, model: Path, *, anew: bool, on_stage: Callable[[str], None]
+    ) -> str | None:
+        """Build the engine of a model on the device, unless it is there."""
+        options = self.load_options()
+        if self._key(transport, model, options, None) in self._known:
+            return None
+        on_stage(f"building its TensorRT engine on {transport.target.name} by trtexec, unless it is there")
+        engine = self.known(transport, model, options, anew=anew).engine
+        seconds = "" if engine.build_s is None else f" in {engine.build_s:.0f} s"
+        return f"{engine.made} engine{seconds}"
+
     def open_session(
         self,
         transport: Transport,
@@ -109,14 +121,17 @@ class Trtexec(Runtime):
         transport: Transport,
         model: Path,
         options: Mapping[str, Any],
-        inputs: Sequence[TensorFile],
+        inputs: Sequence[TensorFile] = (),
         *,
         engine: str | None = None,
+        anew: bool = False,
     ) -> Known:
         """Program, GPU and engine of a model, which are the same for all blocks.
 
         Args:
+            inputs: what the first run is given; random numbers when empty.
             engine: path on the device of an engine that is there; its own when None.
+            anew: whether an engine that an earlier run kept is built again.
 
         Raises:
             UsageError: the device has no trtexec, or the model is of no artifact.
@@ -126,12 +141,23 @@ class Trtexec(Runtime):
         from vitbench.runtime.trtexec_engine import find_gpu
         from vitbench.runtime.trtexec_session import prepare
 
-        key = f"{id(transport)} {model} {engine} {sorted(options.items(), key=str)}"
+        key = self._key(transport, model, options, engine)
         if key not in self._known:
             tool = self.tool(transport)
             gpu = find_gpu(transport, tool, options["device"])
-            self._known[key] = prepare(transport, tool, gpu, model, inputs, options, engine=engine)
+            self._known[key] = prepare(
+                transport,
+                tool,
+                gpu,
+                model,
+                inputs,
+                {**options, "reuse_engine": options["reuse_engine"] and not anew},
+                engine=engine,
+            )
         return self._known[key]
+
+    def _key(self, transport: Transport, model: Path, options: Mapping[str, Any], engine: str | None) -> str:
+        return f"{id(transport)} {model} {engine} {sorted(options.items(), key=str)}"
 
     def tool(self, transport: Transport) -> Tool:
         """The trtexec of a device, which is asked once what it is."""

@@ -52,8 +52,11 @@ def read_echo(lines: Iterable[str]) -> Echo:
     return Echo(sections)
 
 
-def check_echo(echo: Echo, timing: Timing) -> None:
+def check_echo(echo: Echo, timing: Timing, *, tail: str = "") -> None:
     """Check that trtexec timed what it was asked to time.
+
+    Args:
+        tail: last lines of the log, for the error.
 
     Raises:
         NoResult: an echoed option is another one, or one that decides what is timed is not echoed.
@@ -65,13 +68,14 @@ def check_echo(echo: Echo, timing: Timing) -> None:
                 Reason.OTHER_OPTIONS,
                 f"trtexec does not say which `{name}` it ran with, so what it timed is not known",
                 "use a trtexec that echoes its options, or report this version",
+                tail=tail,
             )
         if told is not None and told.lower() != wanted.lower():
-            raise _other(name, told, wanted)
+            raise _other(name, told, wanted, tail)
     streams = next((value for name in _STREAMS if (value := echo.inference(name)) is not None), None)
     if streams is not None and streams != str(timing.streams):
-        raise _other("Streams", streams, str(timing.streams))
-    _check_duration(echo.inference("Duration"), timing)
+        raise _other("Streams", streams, str(timing.streams), tail)
+    _check_duration(echo.inference("Duration"), timing, tail)
 
 
 def _wanted(timing: Timing) -> dict[str, str]:
@@ -86,19 +90,20 @@ def _wanted(timing: Timing) -> dict[str, str]:
     }
 
 
-def _check_duration(told: str | None, timing: Timing) -> None:
+def _check_duration(told: str | None, timing: Timing, tail: str) -> None:
     match = _DURATION.match(told or "")
     if told is None or match is None:
         return
     if float(match["seconds"]) != 0 or float(match["ms"]) != timing.warmup_ms:
-        raise _other("Duration", told, f"0s (+ {timing.warmup_ms}ms warm up)")
+        raise _other("Duration", told, f"0s (+ {timing.warmup_ms}ms warm up)", tail)
 
 
-def _other(name: str, told: str, wanted: str) -> NoResult:
+def _other(name: str, told: str, wanted: str, tail: str) -> NoResult:
     return NoResult(
         Reason.OTHER_OPTIONS,
         f"trtexec ran with `{name}: {told}`, where `{wanted}` was asked for",
         "this version takes its flags in another way: its figures mean something else and are not used",
+        tail=tail,
     )
 
 

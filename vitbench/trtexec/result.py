@@ -65,7 +65,7 @@ def read_result(done: Completed, timing: Timing, times: str | None = None) -> Ti
     """
     text = together(done.stdout, done.stderr, done.returncode)
     log = parse(text, returncode=done.returncode)
-    check_echo(log.echo, timing)
+    check_echo(log.echo, timing, tail=_tail(text))
     if log.summary is None:
         raise _truncated("trtexec passed, but printed no figures", text)
     _check_count(log.queries, timing.iterations, text)
