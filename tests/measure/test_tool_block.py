@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks.example_records import change, example_record
 from tests.measure.fakes import QUIET
 from vitbench.errors import TargetUnreachable, ToolError
-from vitbench.measure import conclude_pairs, make_plan, measure_cell, measure_pairs
+from vitbench.measure import conclude_pairs, make_plan, measure_cell, measure_pairs, notes_of
 from vitbench.measure.block import OverLimit
 from vitbench.measure.session import ToolSession
 from vitbench.measure.take import COOLING_LIMIT_S
 from vitbench.measure.tool_block import lengths
-from vitbench.records.schema import Told
+from vitbench.records.schema import Samples, Told
 
 MS = 1_000_000
 
@@ -175,3 +176,73 @@ def test_pairs_of_tools_compare_compute_times() -> None:
     result = measure_pairs((first.open, second.open), plan, value_is="compute", sleep=no_sleep)
     assert {round(pair.log_ratio, 6) for pair in result.pairs} == {0.223144}
     assert conclude_pairs(result, plan) == ("valid", ())
+
+
+@dataclass(frozen=True)
+class SampledSeries(FakeSeries):
+    """A tool that tells every iteration; of five, one takes a tenth longer."""
+
+    warnings: tuple[str, ...] = ("the tool is not content",)
+
+    @property
+    def samples(self) -> Samples:
+        compute = tuple(4 * MS + (number % 5 == 4) * 4 * MS // 10 for number in range(self.run.count))
+        copies = (MS // 2,) * len(compute)
+        # Between the parts of an iteration there is a tenth of a millisecond.
+        total = tuple(one + MS + MS // 10 for one in compute)
+        return Samples(total_ns=total, h2d_ns=copies, compute_ns=compute, d2h_ns=copies)
+
+
+@dataclass
+class SampledTool(FakeTool):
+    """A device whose tool tells samples."""
+
+    def series(self, warmup: int, timed: int, limit_s: float) -> Any:
+        told = super().series(warmup, timed, limit_s)
+        return SampledSeries(told.run, told.warmup)
+
+
+def test_samples_of_a_tool_make_a_latency_with_its_parts() -> None:
+    tool = SampledTool()
+    result = measure_cell(tool.open, make_plan("full"), sleep=no_sleep)
+    assert (result.status, result.reasons) == ("valid", ())
+    estimate = result.estimate
+    assert estimate is not None
+    assert (estimate.latency_ms, estimate.compute_ms) == (5.1, 4.0)
+    assert (estimate.h2d_ms, estimate.d2h_ms, estimate.latency_paper_ms) == (0.5, 0.5, 5.0)
+    assert estimate.residual_ms == pytest.approx(0.1)
+    assert estimate.p90_ms == 5.5
+    assert estimate.iterations == 5 * tool.series_asked[0][1]
+    for block in result.blocks:
+        assert block.told is None
+        assert block.warmup.total_ns == ()
+        assert block.steady is None
+        assert block.ci_half_width == 0.0
+        assert block.duration_s == pytest.approx(len(block.samples.total_ns) * 5.18e-3)
+        assert block.warnings == ("the tool is not content",)
+
+
+def test_throughput_of_a_tool_with_samples() -> None:
+    result = measure_cell(SampledTool().open, make_plan("full"), metric="throughput", batch=8, sleep=no_sleep)
+    assert result.estimate is not None
+    assert result.estimate.throughput_img_s == pytest.approx(8 / 5.18e-3)
+
+
+def test_the_protocol_of_the_paper_is_100_requests_however_long_one_takes() -> None:
+    plan = make_plan("paper")
+    assert plan.blocks == 5
+    assert [lengths(plan, iteration_ms * MS)[1] for iteration_ms in (0.2, 5, 400, 3000)] == [100] * 4
+    tool = SampledTool()
+    result = measure_cell(tool.open, plan, sleep=no_sleep)
+    assert tool.series_asked == [(40, 100)] * 5
+    assert result.status == "valid"
+
+
+def test_what_a_tool_warns_of_and_a_device_says_of_itself_is_noted() -> None:
+    record = change(
+        example_record(), environment={"facts": {"notes": ["it cannot hold layers"]}, "state": {}}
+    )
+    blocks = [
+        record.blocks[0].model_copy(update={"warnings": told}) for told in (("unstable",), (), ("unstable",))
+    ]
+    assert notes_of(record, blocks) == ("it cannot hold layers", "unstable (2 of 3 blocks)")

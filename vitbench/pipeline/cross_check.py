@@ -13,8 +13,8 @@ OPTION = "cross_check"
 def second_opinion(device: Device, estimate: Estimate | None) -> tuple[str, ...]:
     """What the record of a cell says of the sum of its parts, where trtexec takes them to be others.
 
-    Only of targets with the option `cross_check = true`. A trtexec that is missing or fails is said as well,
-    and costs no figure.
+    trtexec runs the very engine that was timed. Only of targets with the option `cross_check = true`. A
+    trtexec that is missing or fails is said as well, and costs no figure.
 
     Args:
         device: the cell's way to its device, whose blocks are taken.
@@ -28,7 +28,10 @@ def second_opinion(device: Device, estimate: Estimate | None) -> tuple[str, ...]
     if estimate is None or estimate.latency_paper_ms is None:
         return ("not cross-checked by trtexec: there is no time of the parts",)
     try:
-        other_ms = parts_ms(device.link, target, device.artifact.model_file, device.inputs())
+        with device.session(0) as session:
+            engine = (session.loaded.engine or {}).get("engine")
+        model = device.artifact.model_file
+        other_ms = parts_ms(device.link, target, model, device.inputs(), engine=engine)
     except (ToolError, UsageError, TargetUnreachable) as error:
         return (f"not cross-checked by trtexec: {error.message}",)
     found = cross_check(estimate.latency_paper_ms, other_ms)
