@@ -54,6 +54,7 @@ class TensorRt(Runtime):
     4096), `optimization_level` (default 3), `avg_timing` (runs of a tactic that are averaged, default 8),
     `timing_cache` ("keep", the default; "pin": used as it is, so that builds are alike; "off"), `engines`
     (directory on the device that engines are kept in; the user's cache by default).
+    To compare with trtexec: `cross_check` (default false) and `trtexec` (its path on the device).
     """
 
     name: ClassVar[str] = "tensorrt"
@@ -91,7 +92,10 @@ class TensorRt(Runtime):
     ) -> dict[str, Any]:
         """What decides how the engine is run, and how it is built. Threads mean nothing here."""
         kinds = {name: type(value) for name, value in DEFAULTS.items()}
-        check_options(self.target, {**kinds, "affinity": list, "tensorrt": str, "engines": str})
+        check_options(
+            self.target,
+            {**kinds, "affinity": list, "tensorrt": str, "engines": str, "cross_check": bool, "trtexec": str},
+        )
         told = self.target.options
         options = {**DEFAULTS, **{name: told[name] for name in DEFAULTS if name in told}}
         self._check(options)
