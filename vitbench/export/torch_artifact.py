@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import operator
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -119,6 +119,7 @@ class _Graph:
         state = self._state()
         nodes = list(self.program.graph.nodes)
         placeholders = [node for node in nodes if node.op == "placeholder"]
+        _refuse_changes(node for node in nodes if node.op == "call_function")
         given = [node for node in placeholders if node.name not in state]
         held = [node for node in placeholders if node.name in state]
         self.place |= {node: index for index, node in enumerate([*given, *held])}
@@ -133,10 +134,6 @@ class _Graph:
     def _state(self) -> dict[str, Tensor]:
         """Every tensor that the program holds, by the name of its placeholder."""
         signature, program = self.program.graph_signature, self.program
-        if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
-            raise UsageError(
-                "the network changes its buffers or inputs as it runs", "let it leave them alone"
-            )
         held: dict[str, Any] = dict(program.state_dict) | dict(program.constants)
         owners = (
             signature.inputs_to_parameters,
@@ -207,6 +204,19 @@ class _Graph:
             _tensor(value, name) | {"value": self.place[value]}
             for value, name in zip(given, names, strict=True)
         ]
+
+
+def _refuse_changes(nodes: Iterable[fx.Node]) -> None:
+    """Refuse operators that write into what the network holds or is given: each run would be another one."""
+    for node in nodes:
+        schema = getattr(node.target, "_schema", None)
+        for told, given in zip(schema.arguments if schema else (), node.args, strict=False):
+            written = told.alias_info is not None and told.alias_info.is_write
+            if written and isinstance(given, fx.Node) and given.op == "placeholder":
+                raise UsageError(
+                    f"the network changes {given.name}, which it holds or is given, as it runs",
+                    "let it compute without changing anything in place",
+                )
 
 
 def _tensor(node: fx.Node, name: str) -> dict[str, Any]:
