@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from vitbench import __version__
-from vitbench.cli import baseline, cache, compare, doctor, export, gate, models, report, run, targets
+from vitbench.cli import (
+    baseline,
+    cache,
+    calibrate,
+    compare,
+    doctor,
+    export,
+    gate,
+    models,
+    report,
+    run,
+    targets,
+)
 from vitbench.errors import ExitCode, UsageError, VitbenchError
 
 app = typer.Typer(
@@ -44,6 +56,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("gate")(gate.gate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")

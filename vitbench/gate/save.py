@@ -1,12 +1,16 @@
-"""The cells that a baseline is asked to keep: names as they were given, and what they mean."""
+"""The cells that a baseline keeps, or that are calibrated: names as they were given, and what they mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from vitbench.catalog import DeviceOptions
+from vitbench.gate.baseline import DEFAULT_NAME, place_of, read
+from vitbench.gate.config import Config
+from vitbench.gate.request import AskedGate, plan_gate
 from vitbench.request import Request, parse_request
 
 
@@ -50,3 +54,45 @@ def requests_of(
         request = parse([model], [target], sizes)
         found.setdefault(request.cells[0].label, (model, target, request))
     return list(found.values())
+
+
+def requests_for_calibration(
+    models: Sequence[str],
+    targets: Sequence[str],
+    resolutions: Sequence[str],
+    *,
+    baseline: str | None,
+    results: str,
+    threads: int | None = None,
+    seed: int = 0,
+    weights: Path | None = None,
+    no_cache: bool = False,
+    device: DeviceOptions | None = None,
+) -> list[Request]:
+    """The cells to calibrate: those that are named, else those of a baseline.
+
+    Raises:
+        UsageError: the first option that does not fit, no such baseline, or none of its cells is selected.
+    """
+    if models:
+        found = requests_of(
+            models,
+            targets or ["cpu"],
+            resolutions,
+            threads=threads,
+            seed=seed,
+            weights=weights,
+            no_cache=no_cache,
+            device=device,
+        )
+        return [request for _, _, request in found]
+    place = place_of(baseline or DEFAULT_NAME, results)
+    options = AskedGate(
+        targets=targets, weights=weights, no_cache=no_cache, simulated=True, other_machine=True, device=device
+    )
+    planned = plan_gate(read(place), place, Config(), options)
+    for each in planned.cells:
+        if each.problem is not None:
+            raise each.problem
+    requests = [each.request for each in planned.cells if each.request is not None]
+    return [replace(request, threads=threads or request.threads) for request in requests]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 from vitbench.gate.verdict import Judgement, judge
@@ -28,6 +29,8 @@ def judged(
     counted = [pair for pair in comparison.pairs if pair.invalid is None]
     differences = [pair.log_ratio for pair in counted]
     found = judge(differences, limit=limit, alpha=alpha, wanted=wanted, cycles=in_cycles(comparison, counted))
+    if len(differences) < wanted:
+        found = replace(found, reasons=(*found.reasons, *_disturbed(comparison.pairs)))
     middle = [_median_ms(comparison, counted, side) for side in (0, 1)]
     kept = GateStage(
         stage=1 if stage == 1 else 2,
@@ -97,6 +100,12 @@ def visible_today(stages: Sequence[GateStage], limit: float, pairs: int, cells: 
         (stage.pair_sd or 0.0) ** 2 * (len(stage.log_ratios) - 1) for stage in stages if stage.log_ratios
     )
     return visible(limit, math.sqrt(squares / degrees), pairs, cells)
+
+
+def _disturbed(pairs: Sequence[Pair]) -> list[str]:
+    """How many pairs a witness speaks against, and the first such reason."""
+    reasons = [pair.invalid for pair in pairs if pair.invalid is not None]
+    return [f"{len(reasons)} of {len(pairs)} do not count, the first because {reasons[0]}"] if reasons else []
 
 
 def _clock_mhz(block: Block) -> float | None:

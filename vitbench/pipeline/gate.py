@@ -36,7 +36,7 @@ from vitbench.study.rows import PlannedRow, StudyRequest
 
 # Where the comparisons of a gate are, below the store of its record.
 SAMPLES = "gates"
-OF_SIDES = (" (baseline)", " (candidate)")
+OF_SIDES = (" baseline", " candidate")
 
 
 def gate_baseline(
@@ -284,9 +284,10 @@ class _Gated:
         bench, reference = self.bench, self.devices[0].cell
         bench.spent = Spent()
         plan = self._plan(stage, pairs)
+        name = reference.workload.label
         row = PlannedRow(
             part="models",
-            labels=(self.label + OF_SIDES[0], self.label + OF_SIDES[1]),
+            labels=(name + OF_SIDES[0], name + OF_SIDES[1]),
             tokens=None,
             cells=(reference, self.devices[1].cell),
             choose=False,

@@ -1,0 +1,79 @@
+"""A calibration as text with the tables for `gate.toml`, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from vitbench.gate.calibration import Calibration, Proposal
+from vitbench.gate.cost import in_words
+from vitbench.report.numbers import cells_wide
+from vitbench.text import clean
+
+HEADERS = ("cell", "pair sd", "lag 1", "K", "d", "sees", "P(pass)")
+
+
+def as_text(found: Calibration) -> str:
+    """The noise of every cell, the gate that fits it, and what to write into `gate.toml`."""
+    rows = [HEADERS, *map(_row, found.cells)]
+    widths = [max(map(cells_wide, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            text + " " * (width - cells_wide(text))
+            if column == 0
+            else " " * (width - cells_wide(text)) + text
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    many = len(found.cells)
+    lines += [
+        "",
+        "sees: the smallest slowdown that is found with power 0.95; K: pairs of the first stage; d: limit",
+        f"P(all {many} pass when nothing changed) = {found.all_pass:.1%}; "
+        f"such a gate takes about {in_words(found.usual_s)}",
+    ]
+    lines += [
+        f"{clean(each.noise.label)}: neighbouring pairs are alike (p {each.serial_p:.2g}), so a gate would "
+        "often be inconclusive here: find what drifts"
+        for each in found.cells
+        if each.alike
+    ]
+    return "\n".join([*lines, "", "for gate.toml:", "", *tables(found)]) + "\n"
+
+
+def tables(found: Calibration) -> list[str]:
+    """The lines of a `gate.toml` with the proposals."""
+    lines: list[str] = []
+    for each in found.cells:
+        lines += [
+            "[[cells]]",
+            f"match = {json.dumps(clean(each.noise.match))}",
+            f"target = {json.dumps(clean(each.noise.target))}",
+            f"pairs = {each.pairs}",
+            # Rounded up: a limit under the proposal would promise more than it keeps.
+            f'max_regression = "{math.ceil(1000 * each.limit - 1e-9) / 10:.1f}%"',
+            "",
+        ]
+    return lines[:-1]
+
+
+def as_json(found: Calibration) -> str:
+    """Everything that is known."""
+    cells = [
+        {**vars(each), "noise": {**vars(each.noise), "differences": list(each.noise.differences)}}
+        for each in found.cells
+    ]
+    return json.dumps({"cells": cells, "all_pass": found.all_pass, "usual_s": found.usual_s}, indent=1) + "\n"
+
+
+def _row(each: Proposal) -> tuple[str, ...]:
+    return (
+        clean(each.noise.label),
+        f"{each.pair_sd:.2%}",
+        f"{each.autocorrelation:+.2f}",
+        str(each.pairs),
+        f"{each.limit:.1%}",
+        f"{each.visible:.1%}",
+        f"{each.pass_chance:.2%}",
+    )
