@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from tests.export.ort import run
 from vitbench.errors import ToolError, VitbenchError
 from vitbench.export.formats import OPSET
-from vitbench.export.onnx import export_onnx, shape_of
+from vitbench.export.onnx import export_onnx
+from vitbench.export.onnx_graph import shape_of
 from vitbench.export.quiet import quiet
 
 REPOSITORY = Path(__file__).parents[2]

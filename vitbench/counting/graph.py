@@ -14,6 +14,7 @@ from onnx.inliner import inline_local_functions
 
 from vitbench.counting.errors import UnsupportedOperators
 from vitbench.counting.graph_operators import CONVOLUTIONS, KNOWN, PRODUCTS, VIEWS
+from vitbench.counting.written_out import find_written_out
 from vitbench.errors import UsageError
 
 Shape = tuple[int, ...]
@@ -35,7 +36,8 @@ def count_onnx(model: onnx.ModelProto | str | Path) -> OnnxCounts:
 
     A matmul is attention when neither operand is an initializer or a constant, or computed from those alone.
     What depends on them alone is computed before the first inference, and not counted. A view moves
-    nothing, the choice of one element of an axis is one, and a bias belongs to its product.
+    nothing, the choice of one element of an axis is one, and a bias belongs to its product. GELU and LayerNorm
+    written as several nodes are one operator, and so are its bytes.
 
     Raises:
         UnsupportedOperators: a node without a known cost.
@@ -48,6 +50,7 @@ def count_onnx(model: onnx.ModelProto | str | Path) -> OnnxCounts:
     types = _tensor_types(graph)
     constants = _constants(graph)
     biases = _biases(graph, types, constants)
+    written_out = {name: each for each in find_written_out(graph, constants) for name in each.parts}
     macs = attention = read = written = 0
     for node in graph.node:  # in topological order, by the standard
         inputs = [name for name in node.input if name]
@@ -58,6 +61,10 @@ def count_onnx(model: onnx.ModelProto | str | Path) -> OnnxCounts:
             types.share(outputs, inputs[0])
         elif node.output[0] in biases:
             read += types.bytes(biases[node.output[0]])
+        elif (operator := written_out.get(node.output[0])) is not None:
+            if node.output[0] == operator.result:
+                read += sum(types.bytes(name) for name in operator.reads)
+                written += types.bytes(operator.result)
         else:
             read += sum(types.bytes(name) for name in dict.fromkeys(inputs))
             written += sum(types.bytes(name) for name in outputs)

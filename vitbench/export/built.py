@@ -50,6 +50,7 @@ class Written:
     nodes: int
     export_s: float | None
     graph: GraphFacts | None = None
+    islands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

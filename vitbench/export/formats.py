@@ -33,11 +33,19 @@ class Format:
 
 # Opset 20 is the first with Gelu as one operator: written out in eight, EfficientViT-L1 takes a fifth longer.
 OPSET = 20
+# The last that TensorRT 8.5 and 8.6 know.
+OPSET_17 = 17
 FORMATS = {
     "onnx": Format(
         "model/model.onnx",
         "vitbench.export.onnx_artifact",
         {"name": "dynamo", "opset": OPSET},
+        ("torch", "onnx", "onnx-ir", "onnxscript", "numpy"),
+    ),
+    "onnx17": Format(
+        "model/model.onnx",
+        "vitbench.export.onnx17_artifact",
+        {"name": "torchscript", "opset": OPSET_17},
         ("torch", "onnx", "onnx-ir", "onnxscript", "numpy"),
     ),
     "tflite": Format(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vitbench.catalog.specs import Values
 from vitbench.records.schema import Counts, GraphFacts, Reference
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 MANIFEST_FILE = "manifest.json"
 
 
@@ -86,6 +86,7 @@ class Manifest(Part):
         nodes: of the graph.
         export_s: how long it took to write the graph, without the reference outputs.
         graph: what the runtime makes of it, where its writer tells.
+        islands: names of the nodes that run in float32 in a graph otherwise in half precision.
         checksum: hash of this manifest without this field.
     """
 
@@ -110,6 +111,7 @@ class Manifest(Part):
     nodes: int | None = None
     export_s: float | None = None
     graph: GraphFacts | None = None
+    islands: tuple[str, ...] = ()
     checksum: str = ""
 
     @property

@@ -8,7 +8,7 @@ from vitbench.catalog.specs import Workload
 from vitbench.counting import ModelCounts
 from vitbench.errors import UsageError
 from vitbench.export.normaliser import CROPS
-from vitbench.export.onnx import EMBEDDED_LIMIT_BYTES
+from vitbench.export.onnx_graph import EMBEDDED_LIMIT_BYTES
 
 FLOAT_BYTES = 4
 # The exporter's libraries and the first use of everything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from vitbench.catalog.specs import Workload
 from vitbench.errors import UsageError, VitbenchError
 from vitbench.export import formats
 from vitbench.export.built import Job, Written
+from vitbench.export.islands import island_nodes
 from vitbench.export.manifest import InputEntry, TensorEntry
-from vitbench.export.onnx import export_onnx, shape_of
+from vitbench.export.onnx import export_onnx
+from vitbench.export.onnx_graph import shape_of
 from vitbench.records.schema import Counts
 
 # PyTorch and the exporter each make a copy of some view that the other does without.
@@ -31,17 +34,29 @@ def write(job: Job) -> Written:
         ToolError: the exporter failed.
         UsageError, UnsupportedOperators, VitbenchError: as `count_graph`.
     """
+    exporter = f"torch {torch.__version__} dynamo, onnxscript {version('onnxscript')}"
+    return write_with(export_onnx, job, exporter=exporter, opset=formats.OPSET)
+
+
+def write_with(export: Callable[..., onnx.ModelProto], job: Job, *, exporter: str, opset: int) -> Written:
+    """Write and count the graph of a network by one of the exporters, and describe it for the manifest.
+
+    Args:
+        export: called with the network, its inputs, the file and their type.
+        exporter: what it is called in the manifest.
+        opset: that it writes.
+    """
     workload, path = job.workload, job.directory / formats.model_file("onnx")
-    job.on_stage(f"exporting {workload.label} to ONNX")
+    job.on_stage(f"exporting {workload.label} to ONNX at opset {opset}")
     path.parent.mkdir()
     dtype = _DTYPES[workload.precision]
     begun = time.monotonic()
-    graph = export_onnx(job.network.to(dtype), workload.inputs, path, dtype=dtype).graph
+    graph = export(job.network.to(dtype), workload.inputs, path, dtype=dtype).graph
     export_s = time.monotonic() - begun
     job.on_stage(f"counting {workload.label}")
     return Written(
-        exporter=f"torch {torch.__version__} dynamo, onnxscript {version('onnxscript')}",
-        opset=formats.OPSET,
+        exporter=exporter,
+        opset=opset,
         inputs=tuple(
             InputEntry(**dict(_describe(tensor)), values=made.values)
             for tensor, made in zip(graph.input, workload.inputs, strict=True)
@@ -50,6 +65,7 @@ def write(job: Job) -> Written:
         counts=count_graph(workload, job.counts, job.network, path),
         nodes=len(graph.node),
         export_s=round(export_s, 3),
+        islands=island_nodes(path),
     )
 
 

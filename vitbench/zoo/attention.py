@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vitbench.zoo.blocks import ConvLayer
 from vitbench.zoo.formulation import Formulated
 from vitbench.zoo.norms import ChannelNorm
+from vitbench.zoo.wide import narrow, wide
 
 NORMALISER_EPS = 1e-15
 
@@ -35,7 +36,13 @@ class TokenAttention(Attention):
         dim: channels of a head.
         scales: kernel sizes of the aggregated neighbourhoods.
         norm_eps: epsilon of the BatchNorm behind the projection.
+
+    Attributes:
+        sums_pixels: the kind adds up products over all pixels, which leave the range of half; a softmax is
+            a mean of them.
     """
+
+    sums_pixels = False
 
     def __init__(self, channels: int, dim: int, scales: tuple[int, ...], *, norm_eps: float) -> None:
         super().__init__()
@@ -63,8 +70,8 @@ class TokenAttention(Attention):
         """Query, key and value of every head of what `joined` gives, each (N, heads, dim, H*W)."""
         batch, _, height, width = qkv.shape
         qkv = qkv.reshape(batch, -1, 3 * self.dim, height * width)
-        if qkv.dtype == torch.float16:
-            qkv = qkv.float()  # sums over all pixels leave the range of half
+        if self.sums_pixels:
+            qkv = wide(qkv)
         # Slices: a split becomes a sequence of tensors in an unoptimised ONNX graph.
         return qkv[:, :, : self.dim], qkv[:, :, self.dim : 2 * self.dim], qkv[:, :, 2 * self.dim :]
 
@@ -75,7 +82,7 @@ class TokenAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
         batch, _, height, width = x.shape
-        out = self.attend(*self.tokens(x)).to(x.dtype)
+        out = narrow(self.attend(*self.tokens(x)), x)
         return self.proj(out.reshape(batch, -1, height, width))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -100,6 +107,7 @@ class ReluAttention(TokenAttention):
     """
 
     kind = "relu"
+    sums_pixels = True
     formulations = ("ones-pad", "ones-concat", "key-sum")
     fast = "key-sum"
     eps = NORMALISER_EPS

@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from vitbench.zoo.folding import fold_into_previous
+from vitbench.zoo.wide import LayerNorm, mean_of_map
 
 Activation = Callable[[], nn.Module] | None
 
@@ -70,7 +71,7 @@ class LinearLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(cin, cout, bias=bias)
-        self.norm = None if norm_eps is None else nn.LayerNorm(cout, eps=norm_eps)
+        self.norm = None if norm_eps is None else LayerNorm(cout, eps=norm_eps)
         self.act = None if act is None else act()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class GlobalAveragePool(nn.Module):
     """Mean over the pixels: (N, C, H, W) to (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
+        return mean_of_map(x)
 
 
 class DSConv(nn.Sequential):

@@ -16,6 +16,7 @@ from vitbench.catalog.specs import ModelSpec, Resolution, Spec
 from vitbench.errors import UsageError
 from vitbench.zoo.hyper import Blocks, Channels, read_hyper
 from vitbench.zoo.resample import Resize, Size
+from vitbench.zoo.wide import narrow, wide
 
 COPIES = 4
 DISTILLED = 3
@@ -100,11 +101,11 @@ class ContrastAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""
-        wide = x.float() if x.dtype == torch.float16 else x  # sums over all pixels leave the range of half
-        mean = wide.mean(dim=(2, 3), keepdim=True)
-        centred = wide - mean
+        values = wide(x)
+        mean = values.mean(dim=(2, 3), keepdim=True)
+        centred = values - mean
         contrast = (centred * centred).mean(dim=(2, 3), keepdim=True).sqrt() + mean
-        return x * self.conv_du(contrast.to(x.dtype))
+        return x * self.conv_du(narrow(contrast, x))
 
 
 class DistillationBlock(nn.Module):

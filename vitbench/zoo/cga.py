@@ -16,6 +16,7 @@ from vitbench.catalog.specs import ModelSpec, Spec
 from vitbench.zoo.cascade import NormedConv, WindowAttention
 from vitbench.zoo.folding import fold_into_next
 from vitbench.zoo.hyper import Blocks, Channels, read_hyper
+from vitbench.zoo.wide import mean_of_map
 
 # The largest that fit the maps of a 224 x 224 image, of 14, 7 and 4 pixels a side.
 WINDOWS = (7, 7, 4)
@@ -90,7 +91,7 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean(dim=(2, 3), keepdim=True)
+        means = mean_of_map(x, keepdim=True)
         return x * self.fc2(F.relu(self.fc1(means))).sigmoid()
 
 
@@ -126,7 +127,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks3(self.blocks2(self.blocks1(self.patch_embed(x))))
-        return self.head(x.mean(dim=(2, 3)))
+        return self.head(mean_of_map(x))
 
 
 def _stem(width: int) -> nn.Sequential:

@@ -21,6 +21,7 @@ from vitbench.zoo.hyper import read_hyper
 from vitbench.zoo.norms import ChannelNorm
 from vitbench.zoo.pyramid import PyramidHyper
 from vitbench.zoo.reparam import RepMixer
+from vitbench.zoo.wide import GroupNorm, mean_of_map
 
 MIXERS = ("pool", "repmixer")
 
@@ -70,10 +71,10 @@ class Block(nn.Module):
     def __init__(self, channels: int, expand: int, mixer: str) -> None:
         super().__init__()
         pools = mixer == "pool"
-        self.norm1 = nn.GroupNorm(1, channels) if pools else None
+        self.norm1 = GroupNorm(1, channels) if pools else None
         self.token_mixer = Pooling() if pools else RepMixer(channels)
         self.layer_scale1 = LayerScale(channels) if pools else None
-        self.norm2 = nn.GroupNorm(1, channels)
+        self.norm2 = GroupNorm(1, channels)
         self.mlp = Mlp(channels, expand)
         self.layer_scale2 = LayerScale(channels)
 
@@ -122,7 +123,7 @@ class Head(nn.Module):
         self.fc = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.norm(x.mean(dim=(2, 3), keepdim=True)).flatten(1))
+        return self.fc(self.norm(mean_of_map(x, keepdim=True)).flatten(1))
 
 
 class MetaFormer(nn.Module):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from vitbench.zoo.wide import LayerNorm
 
 
-class ChannelNorm(nn.LayerNorm):
+class ChannelNorm(LayerNorm):
     """LayerNorm over the channels at every pixel of (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from vitbench.zoo.blocks import Activation
 from vitbench.zoo.folding import fold_into_previous, gain_and_shift, set_weights
+from vitbench.zoo.wide import mean_of_map
 
 Kernel = tuple[Tensor, Tensor]
 
@@ -86,7 +87,7 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(channels // 16, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean(dim=(2, 3), keepdim=True)
+        means = mean_of_map(x, keepdim=True)
         return x * torch.sigmoid(self.expand(F.relu(self.reduce(means))))
 
 

@@ -18,6 +18,7 @@ from vitbench.errors import UsageError
 from vitbench.zoo.attention import Attention
 from vitbench.zoo.hyper import Blocks, Channels, check_attention, read_hyper
 from vitbench.zoo.norms import ChannelNorm
+from vitbench.zoo.wide import narrow, wide
 
 LEVELS = 4
 
@@ -50,16 +51,15 @@ class TransposedAttention(Attention):
         """Map (N, channels, H, W) to the same shape."""
         batch, channels, height, width = x.shape
         qkv = self.qkv_dwconv(self.qkv(x))
-        if qkv.dtype == torch.float16:
-            qkv = qkv.float()  # sums over all pixels leave the range of half
+        qkv = wide(qkv)  # sums over all pixels leave the range of half
         qkv = qkv.reshape(batch, 3 * self.heads, channels // self.heads, height * width)
         query, key = qkv[:, : self.heads], qkv[:, self.heads : 2 * self.heads]
-        out = self.attend(query, key, qkv[:, 2 * self.heads :]).to(x.dtype)
+        out = narrow(self.attend(query, key, qkv[:, 2 * self.heads :]), x)
         return self.project_out(out.reshape(batch, channels, height, width))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention of every head; all tensors (N, heads, channels, pixels)."""
-        temperature = self.temperature.to(query.dtype)
+        temperature = narrow(self.temperature, query)
         if self.formulation == "late-norm":
             norms = self._norms(query) * self._norms(key).transpose(-1, -2)
             weights = torch.matmul(query, key.transpose(-1, -2)) * (temperature / norms)
@@ -137,15 +137,15 @@ class Restormer(nn.Module):
         self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(3, widths[0], 3, padding=1, bias=False)))
         for level in range(LEVELS - 1):
             number = level + 1
-            wide = widths[max(level, 1)]
+            inner = widths[max(level, 1)]
             count = hyper.depth[level]
             self.add_module(f"encoder_level{number}", blocks(widths[level], level, count))
             self.add_module(f"down{number}_{number + 1}", rescale(widths[level], nn.PixelUnshuffle(2), 0.5))
             self.add_module(f"up{number + 1}_{number}", rescale(widths[level + 1], nn.PixelShuffle(2), 2))
             if level:
-                reduce = nn.Conv2d(widths[level + 1], wide, 1, bias=False)
+                reduce = nn.Conv2d(widths[level + 1], inner, 1, bias=False)
                 self.add_module(f"reduce_chan_level{number}", reduce)
-            self.add_module(f"decoder_level{number}", blocks(wide, level, count))
+            self.add_module(f"decoder_level{number}", blocks(inner, level, count))
         self.latent = blocks(widths[-1], LEVELS - 1, hyper.depth[-1])
         self.refinement = blocks(widths[1], 0, hyper.refinement)
         self.output = nn.Conv2d(widths[1], 3, 3, padding=1, bias=False)

@@ -19,6 +19,7 @@ from vitbench.errors import UsageError
 from vitbench.zoo.attention import Attention, softmax_attend
 from vitbench.zoo.hyper import read_hyper
 from vitbench.zoo.norms import ChannelNorm
+from vitbench.zoo.wide import LayerNorm, narrow, wide
 
 CHANNELS = 256
 GRID = 64
@@ -39,8 +40,10 @@ class PositionEncoding(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.zeros(2, CHANNELS // 2))
 
     def forward(self, places: Tensor) -> Tensor:
-        angles = 2 * math.pi * torch.matmul(2 * places - 1, self.positional_encoding_gaussian_matrix)
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+        # Half has steps of a hundredth where these angles end.
+        matrix = wide(self.positional_encoding_gaussian_matrix)
+        angles = 2 * math.pi * torch.matmul(2 * wide(places) - 1, matrix)
+        return narrow(torch.cat([angles.sin(), angles.cos()], dim=-1), places)
 
 
 class PromptEncoder(nn.Module):
@@ -71,9 +74,9 @@ class PromptEncoder(nn.Module):
 
     def forward(self, boxes: Tensor) -> Tensor:
         """Tokens of the corners, (N, 2, 256), of boxes (N, 4) in pixels of a 1024 x 1024 image."""
-        corners = (boxes.reshape(-1, 2, 2) + 0.5) / IMAGE_SIDE
+        corners = (wide(boxes).reshape(-1, 2, 2) + 0.5) / IMAGE_SIDE
         labels = torch.cat([self.point_embeddings[2].weight, self.point_embeddings[3].weight])
-        return self.pe_layer(corners) + labels
+        return narrow(self.pe_layer(corners), labels) + labels
 
     def image_encoding(self) -> Tensor:
         """Encoded places of the embedding's pixels, (64 * 64, 256)."""
@@ -151,7 +154,7 @@ class TwoWayBlock(nn.Module):
         self.mlp = TokenMLP()
         self.cross_attn_image_to_token = TwoWayAttention(2)
         for number in range(1, 5):
-            self.add_module(f"norm{number}", nn.LayerNorm(CHANNELS, eps=norm_eps))
+            self.add_module(f"norm{number}", LayerNorm(CHANNELS, eps=norm_eps))
         self.first = first
 
     def forward(
@@ -179,7 +182,7 @@ class TwoWayTransformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(TwoWayBlock(norm_eps, first=index == 0) for index in range(LAYERS))
         self.final_attn_token_to_image = TwoWayAttention(2)
-        self.norm_final_attn = nn.LayerNorm(CHANNELS, eps=norm_eps)
+        self.norm_final_attn = LayerNorm(CHANNELS, eps=norm_eps)
 
     def forward(self, prompt: Tensor, pixels: Tensor, pixel_places: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens (N, T, 256) and pixels (N, P, 256) to the same shapes."""

@@ -15,6 +15,7 @@ from vitbench.zoo.attention import Attention
 from vitbench.zoo.hyper import Blocks, Channels, read_hyper
 from vitbench.zoo.norms import ChannelNorm
 from vitbench.zoo.resample import Size
+from vitbench.zoo.wide import LayerNorm
 from vitbench.zoo.windows import from_windows, to_windows
 
 PATCH = 16
@@ -126,9 +127,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, heads: int, size: Size, window: int | None) -> None:
         super().__init__()
         self.size, self.window = size, window
-        self.norm1 = nn.LayerNorm(channels, eps=NORM_EPS)
+        self.norm1 = LayerNorm(channels, eps=NORM_EPS)
         self.attn = RelativeAttention(channels, heads, size if window is None else (window, window))
-        self.norm2 = nn.LayerNorm(channels, eps=NORM_EPS)
+        self.norm2 = LayerNorm(channels, eps=NORM_EPS)
         self.mlp = FeedForward(channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from vitbench.zoo.pyramid import (
     level_sizes,
 )
 from vitbench.zoo.resample import Size
+from vitbench.zoo.wide import GroupNorm, narrow, wide
 
 GROUPS = 32
 STRIPS = (7, 11, 21)
@@ -181,7 +182,9 @@ class MatrixDecomposition(Formulated):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, D, P) to its approximation, the same shape."""
-        bases = self.drawn / torch.linalg.vector_norm(self.drawn, dim=1, keepdim=True)
+        given, x = x, wide(x)  # sums over all pixels leave the range of half
+        drawn = wide(self.drawn)
+        bases = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
         if self.formulation == "products":
             bases = bases.repeat(len(x), 1, 1)
         likeness = torch.matmul(bases.transpose(1, 2), x)
@@ -192,7 +195,7 @@ class MatrixDecomposition(Formulated):
             codes = self._codes(bases, codes, likeness)
             bases = self._bases(x, bases, codes)
             likeness = torch.matmul(bases.transpose(1, 2), x)
-        return torch.matmul(bases, self._codes(bases, codes, likeness))
+        return narrow(torch.matmul(bases, self._codes(bases, codes, likeness)), given)
 
     def _codes(self, bases: Tensor, codes: Tensor, likeness: Tensor) -> Tensor:
         """C <- C B^T X / (B^T B C), `likeness` being B^T X."""
@@ -212,7 +215,7 @@ class GroupConv(nn.Module):
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
         self.conv = PointwiseConv(cin, cout, bias=False)
-        self.gn = nn.GroupNorm(GROUPS, cout)
+        self.gn = GroupNorm(GROUPS, cout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gn(self.conv(x))
@@ -223,7 +226,7 @@ class Squeeze(LevelFusion):
 
     def __init__(self, widths: tuple[int, ...], cout: int, sizes: list[Size]) -> None:
         super().__init__(widths, cout, sizes, sizes[0])
-        self.gn = nn.GroupNorm(GROUPS, cout)
+        self.gn = GroupNorm(GROUPS, cout)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         """Map (N, widths[i], *sizes[i]) each to (N, cout, *sizes[0])."""

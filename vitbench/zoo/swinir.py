@@ -17,6 +17,7 @@ from vitbench.catalog.specs import ModelSpec, Resolution, Spec
 from vitbench.errors import UsageError
 from vitbench.zoo.attention import Attention
 from vitbench.zoo.hyper import Blocks, Channels, check_attention, read_hyper
+from vitbench.zoo.wide import LayerNorm
 from vitbench.zoo.windows import from_windows, to_windows
 
 # Of the training images; the network sees differences from it.
@@ -117,9 +118,9 @@ class Block(nn.Module):
         # Two views of one memory: as the checkpoints have it, and as it is added.
         self.register_buffer("attn_mask", None if mask is None else mask[:, 0])
         self.register_buffer("spread_mask", mask, persistent=False)
-        self.norm1 = nn.LayerNorm(hyper.channels)
+        self.norm1 = LayerNorm(hyper.channels)
         self.attn = WindowAttention(hyper.channels, hyper.heads, hyper.window)
-        self.norm2 = nn.LayerNorm(hyper.channels)
+        self.norm2 = LayerNorm(hyper.channels)
         self.mlp = FeedForward(hyper.channels, hyper.channels * hyper.expand)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -179,9 +180,9 @@ class SwinIR(nn.Module):
         # One tensor for all blocks: 59 MB at 360x640.
         mask = shift_mask(filled, hyper.window)
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
-        self.patch_embed = nn.Sequential(OrderedDict(norm=nn.LayerNorm(channels)))
+        self.patch_embed = nn.Sequential(OrderedDict(norm=LayerNorm(channels)))
         self.layers = nn.Sequential(*(ResidualGroup(hyper, depth, mask) for depth in hyper.depth))
-        self.norm = nn.LayerNorm(channels)
+        self.norm = LayerNorm(channels)
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
         self.upsample = nn.Sequential(
             nn.Conv2d(channels, 3 * self.scale**2, 3, padding=1), nn.PixelShuffle(self.scale)

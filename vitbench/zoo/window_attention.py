@@ -29,7 +29,7 @@ class WindowSoftmaxAttention(SoftmaxAttention):
         height, width = x.shape[2:]
         window = window_of((height, width))
         cut = to_window_maps(self.joined(x), window)
-        out = self.attend(*self.heads(cut)).to(x.dtype)
+        out = self.attend(*self.heads(cut))
         return self.proj(from_window_maps(out.reshape(len(cut), -1, *window), (height, width)))
 
 
