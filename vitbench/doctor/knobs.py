@@ -17,6 +17,12 @@ MEMORY_LITTLE_MB, MEMORY_NONE_MB = 2048.0, 512.0
 SWAPPED_MB = 64.0
 DISK_LITTLE_MB, DISK_NONE_MB = 2048.0, 64.0
 MOST_NAMED = 3
+# How runtimes that are no package of the same name are had.
+INSTALL = {
+    "tensorrt": "on JetPack `sudo apt-get install python3-libnvinfer`, elsewhere `pip install tensorrt`",
+    "trtexec": "on JetPack `sudo apt-get install libnvinfer-bin`; containers of NVIDIA have it",
+    "cuda-torch": "`pip install torch`, of a build for CUDA",
+}
 VIRTUAL = "(usual in a virtual machine or a container)"
 
 
@@ -241,9 +247,8 @@ class Runtime(Knob):
     def judge(self, machine: Machine) -> Finding:
         """Fail when the target does not have it."""
         if machine.runtime_version is None:
-            return self.fail(
-                f"{machine.runtime} is not there", f"install it on the target: {machine.runtime}"
-            )
+            how = INSTALL.get(machine.runtime, machine.runtime)
+            return self.fail(f"{machine.runtime} is not there", f"install it on the target: {how}")
         return self.ok(f"{machine.runtime} {machine.runtime_version}")
 
 
