@@ -16,11 +16,18 @@ from tests.support.adb_device.fixtures import adb_server, make_phone
 from tests.support.sshd.fixtures import board
 from tests.support.tensorrt_stand_in.interpreter import old_python
 
+# TensorRT 8.6 is for Pythons up to 3.10, and vitbench for 3.11 and later: only the agent runs under this one.
+TENSORRT_PYTHON = "VITBENCH_TENSORRT_PYTHON"
+
 __all__ = ["adb_server", "board", "make_phone"]
 
 
 def _nvidia_gpu() -> bool:
     return Path("/dev/nvidia0").exists()
+
+
+def _tensorrt() -> bool:
+    return TENSORRT_PYTHON in os.environ or find_spec("tensorrt") is not None
 
 
 # marker: (is it here?, how to get it)
@@ -30,6 +37,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "tflite": (lambda: find_spec("ai_edge_litert") is not None, "pip install -c constraints.txt '.[tflite]'"),
     "rtx": (lambda: find_spec("tensorrt_rtx") is not None, "pip install -c constraints.txt '.[rtx]'"),
     "python38": (lambda: old_python() is not None, "pyenv install 3.8, or any other python3.8"),
+    "tensorrt": (_tensorrt, f"name a Python that has TensorRT in ${TENSORRT_PYTHON}"),
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
 }
 _deselected: dict[str, int] = {}

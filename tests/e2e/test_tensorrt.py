@@ -1,0 +1,99 @@
+"""`vitbench run` on a target whose Python has a made-up GPU and TensorRT: the whole way but the hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Done, vitbench
+from tests.support.tensorrt_stand_in.interpreter import make_python
+from vitbench.records.schema import EnginePart, Record
+from vitbench.records.store import Store
+
+MODEL = "effvit-b0:64x64"
+TARGET = """\
+name = "bench"
+title = "a made-up GPU"
+transport = "local"
+runtime = "tensorrt"
+precision = "{precision}"
+python = "{python}"
+
+[options]
+cuda_graph = true
+engines = "{engines}"
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_python(tmp_path_factory.mktemp("python") / "python")
+
+
+@pytest.fixture
+def place(tmp_path: Path, python: Path) -> Path:
+    """A directory with a target of its own."""
+    write_target(tmp_path, python)
+    return tmp_path
+
+
+def write_target(place: Path, python: Path, precision: str = "fp32") -> None:
+    text = TARGET.format(python=python, engines=place / "engines", precision=precision)
+    (place / "bench.toml").write_text(text)
+
+
+def run(place: Path, *more: str, **environment: str) -> Done:
+    command = ("run", "-m", MODEL, "-t", "bench.toml", "--quick", "--allow-inconclusive")
+    return vitbench(*command, *more, cwd=place, **environment)
+
+
+def recorded(place: Path) -> list[Record]:
+    documents, problems = Store(str(place / "results")).records()
+    assert not problems
+    return [document for document in documents if isinstance(document, Record)]
+
+
+def engine_of(record: Record) -> EnginePart:
+    assert record.artifact is not None
+    assert record.artifact.engine is not None
+    return record.artifact.engine
+
+
+def test_from_a_name_to_a_figure_that_is_no_measurement(place: Path) -> None:
+    done = run(place)
+    assert done.code == 0, done.err
+    assert "built engine " in done.err
+    assert "SIMULATED" in done.out
+    (record,) = recorded(place)
+    assert record.simulated
+    assert record.parity is not None
+    assert record.parity.passed
+    assert record.target.device == "Stand-in GPU"
+    assert (record.protocol.cuda_graph, record.protocol.transfers) == (True, "timed")
+    engine = engine_of(record)
+    assert (engine.origin, engine.typing, engine.tf32, engine.version) == ("built", "strong", False, "10.3.0")
+    samples = record.blocks[0].samples
+    assert len(set(samples.h2d_ns)) == 1, "the made-up GPU takes as long for every copy of an image"
+    assert record.estimate is not None
+    parts = [record.estimate.h2d_ms, record.estimate.compute_ms, record.estimate.d2h_ms]
+    assert record.estimate.latency_paper_ms == pytest.approx(sum(part or 0 for part in parts))
+    assert record.estimate.latency_ms != record.estimate.latency_paper_ms
+
+    again = run(place, "--blocks", "1")
+    assert "reused engine " in again.err
+    assert engine_of(recorded(place)[-1]).sha256 == engine.sha256
+    refused = vitbench("report", cwd=place)
+    assert "bench" not in refused.out
+
+
+def test_what_goes_wrong_on_the_device_is_told(place: Path) -> None:
+    crashed = run(place, VITBENCH_STAND_IN_FAILS="build-crash")
+    assert crashed.code == 5
+    assert "TensorRT builder on `bench`: the build of TensorRT was killed by signal 6" in crashed.err
+    assert "the builder says a last word" in crashed.err
+    absent = run(place, VITBENCH_STAND_IN_FAILS="no-gpu")
+    assert absent.code == 5
+    assert "TensorRT does not run on bench: the NVIDIA driver finds no GPU" in absent.err
+    assert "hint: `nvidia-smi` shows" in absent.err
+    assert recorded(place) == []
