@@ -252,7 +252,9 @@ def outputs(onnx: str, given: str) -> str:
     import numpy as np
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     types = {"tensor(float)": "<f4", "tensor(float16)": "<f2"}
     files = dict(pair.split(":", 1) for pair in given.split(",")) if given else {}
     feeds = {
