@@ -73,6 +73,7 @@ def test_from_a_name_to_a_figure(tmp_path: Path) -> None:
     assert any("may not be locked (2 of 2 blocks)" in reason for reason in record.reasons)
 
 
+@pytest.mark.sshd
 def test_the_paper_on_a_board_behind_ssh(board: Board, tmp_path: Path) -> None:
     place(tmp_path, transport="ssh")
     done = run(tmp_path, "--host", "board", "--protocol", "paper", "--blocks", "1", "--allow-inconclusive")
