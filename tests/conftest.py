@@ -35,7 +35,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "adb": (lambda: shutil.which("adb") is not None, "apt-get install adb"),
     "sshd": (lambda: Path("/usr/sbin/sshd").exists(), "apt-get install openssh-server"),
     "tflite": (lambda: find_spec("ai_edge_litert") is not None, "pip install -c constraints.txt '.[tflite]'"),
-    "rtx": (lambda: find_spec("tensorrt_rtx") is not None, "pip install -c constraints.txt '.[rtx]'"),
+    "rtx": (lambda: find_spec("tensorrt_rtx_bindings") is not None, "pip install -c constraints.txt '.[rtx]'"),
     "python38": (lambda: old_python() is not None, "pyenv install 3.8, or any other python3.8"),
     "tensorrt": (_tensorrt, f"name a Python that has TensorRT in ${TENSORRT_PYTHON}"),
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),

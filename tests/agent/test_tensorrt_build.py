@@ -105,7 +105,7 @@ def test_integers_of_an_island_stay_what_they_are(play: Play, tmp_path: Path, en
     assert told(ask(model, engines, islands=[*ISLANDS, "which"]))["held"] == ["qk", "kv"]
 
 
-@pytest.mark.parametrize(("version", "first"), [("8.6.1", "node 1"), ("10.3.0", "odd")])
+@pytest.mark.parametrize(("version", "first"), [("8.6.1", "node 1"), ("10.3.0", "odd (Unheard)")])
 def test_every_error_of_the_parser_is_told(
     play: Play, tmp_path: Path, engines: Path, version: str, first: str
 ) -> None:

@@ -41,9 +41,10 @@ def parse(trt: Any, network: Any, path: str, logger: Any) -> None:
 
 
 def _tell(error: Any) -> str:
-    """One error of the parser; the node's name is told from 10 on, its number before."""
-    name = str(getattr(error, "node_name", "") or f"node {error.node()}")
-    return f"{name}: {str(error.desc()).strip()}"
+    """One error of the parser; from 10 on it names the node and its operator, before it counts nodes."""
+    if not hasattr(error, "node_name"):
+        return f"node {error.node()}: {str(error.desc()).strip()}"
+    return f"{error.node_name()} ({error.node_operator()}): {str(error.desc()).strip()}"
 
 
 def hold_islands(trt: Any, network: Any, islands: List[str]) -> int:

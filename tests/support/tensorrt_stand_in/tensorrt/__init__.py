@@ -122,7 +122,8 @@ class ParserError:
     def __init__(self, node: int, name: str, text: str) -> None:
         self._node, self._text = node, text
         if not WEAK:
-            self.node_name = name
+            self.node_name = lambda: name
+            self.node_operator = lambda: "Unheard"
 
     def node(self) -> int:
         return self._node
