@@ -54,8 +54,15 @@ def test_what_computes_is_the_gpu() -> None:
     assert readings["temp_c"] == 41
     assert readings["clock_max_mhz"] == 1410
     assert (readings["cpu_clock_mhz"], readings["cpu_clock_max_mhz"]) == (3000.0, 3500.0)
+    assert readings["cpu_temp_c"] == 60.0
     assert readings["load1"] == 0.1
     assert "clock_mhz" not in readings, "an idle GPU's clock says nothing"
+
+
+def test_the_heat_of_the_processor_is_not_taken_for_that_of_the_gpu() -> None:
+    readings = watch(card(Temperature=None)).readings(MACHINE)
+    assert "temp_c" not in readings
+    assert readings["cpu_temp_c"] == 60.0
 
 
 def test_the_clock_is_what_it_was_right_after_timed_iterations() -> None:

@@ -106,18 +106,18 @@ class Watch:
             machine: what `probe.read` gave.
 
         Returns:
-            The same where there is no GPU to look at. Otherwise also the readings of `Jetson` or `Gpu`; the
-            CPUs' clocks as `cpu_clock_mhz` and `cpu_clock_max_mhz`; `clock_mhz`, the mean of the GPU's clock
-            after each timed request (absent before the first), `clock_max_mhz` and `temp_c` of the GPU or
-            its chip; `gpu_clock_timed_min_mhz` and `gpu_clock_timed_max_mhz`, between which the mean lies;
-            `gpu_throttle_seen`, what held the clock down then, named as `gpu_throttle_reasons`; `throttled`
-            (bool: the device protects itself, or did since it was looked at first); `gpu_foreign`, how many
-            other processes compute on it, and `gpu_foreign_names`.
+            The same where there is no GPU to look at. Otherwise also the readings of `Jetson` or `Gpu`; what
+            was read of the CPUs as `cpu_clock_mhz`, `cpu_clock_max_mhz` and `cpu_temp_c`; `clock_mhz`, the
+            mean of the GPU's clock after each timed request (absent before the first), `clock_max_mhz` and
+            `temp_c` of the GPU or its chip; `gpu_clock_timed_min_mhz` and `gpu_clock_timed_max_mhz`, between
+            which the mean lies; `gpu_throttle_seen`, what held the clock down then, named as
+            `gpu_throttle_reasons`; `throttled` (bool: the device protects itself, or did since it was looked
+            at first); `gpu_foreign`, how many other processes compute on it, and `gpu_foreign_names`.
         """
         if self._gpu is None:
             return machine
         found = self._gpu.readings()
-        moved = ("clock_mhz", "clock_max_mhz")
+        moved = ("clock_mhz", "clock_max_mhz", "temp_c")
         readings = {f"cpu_{name}" if name in moved else name: value for name, value in machine.items()}
         readings.update(found)
         readings.update(self._of_timed())
