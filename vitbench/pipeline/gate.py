@@ -242,7 +242,9 @@ class _Gated:
                 "save the baseline anew from a commit whose artifact passes",
             )
         self.devices, self.headers = [baseline, candidate], [first, header]
-        self.checks = list(exact.compare_facts(_facts(first), _facts(header)))
+        then = Facts(self.planned.baseline.counts, self.planned.baseline.artifact, first.parity)
+        now = Facts(header.counts, header.artifact, header.parity)
+        self.checks = list(exact.compare_facts(then, now))
 
     def _refuse_other_conditions(self, header: Header) -> None:
         """Refuse a baseline that was taken in another way, or elsewhere."""
@@ -349,7 +351,3 @@ class _Gated:
             visible=stages.visible_today(self.stages, planned.limits.regression, planned.limits.pairs, cells),
             digests=tuple(device.artifact.digest if device.artifact else None for device in self.devices),
         )
-
-
-def _facts(header: Header) -> Facts:
-    return Facts(header.counts, header.artifact, header.parity)
