@@ -82,5 +82,5 @@ def test_a_profiler_is_one(trt: Any) -> None:
     profiler = layers.make_profiler(trt)
     profiler.report_layer_time("a", 0.5)
     profiler.report_layer_time("a", 0.25)
-    (layer,) = layers.add_up(profiler, {"a": "gemm"})
-    assert layer == {"name": "a", "op_type": "gemm", "total_ns": 750000, "calls": 2}
+    (layer,) = layers.add_up(profiler, [{"Name": "a", "LayerType": "gemm"}])
+    assert layer == {"name": "a", "op_type": "gemm", "total_ns": 750000, "calls": 2, "nodes": ["a"]}

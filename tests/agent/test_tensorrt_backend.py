@@ -187,7 +187,7 @@ def test_layers_are_timed_in_a_session_of_their_own(gpu: Any, engine: str, item:
     assert backend.info()["protocol"] == {"cuda_graph": False}, "a graph reports no layers"
     layers = backend.profile(4)
     assert [layer["name"] for layer in layers] == ["conv", "enter", "qk", "kv", "leave"]
-    assert layers[0] == {"name": "conv", "op_type": "Kernel", "total_ns": 4000, "calls": 4}
+    assert layers[0] == {"name": "conv", "op_type": "Kernel", "total_ns": 4000, "calls": 4, "nodes": ["conv"]}
     with pytest.raises(AgentError, match="nothing is profiled"):
         backend.profile(1)
     with pytest.raises(AgentError, match="nothing is profiled"):

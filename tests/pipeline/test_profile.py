@@ -41,6 +41,18 @@ class Noted:
         self.notes.append(text)
 
 
+def test_a_fused_layer_is_where_most_of_its_nodes_are() -> None:
+    fused = [
+        LayerTime("__kernel_1", "kernel", 1_000_000, 1, ("head/Conv", "attn/MatMul", "attn/MatMul")),
+        LayerTime("a + b", "kernel", 2_000_000, 1, ("attn.proj/Conv", "head/Conv")),
+        LayerTime("__kernel_2", "kernel", 4_000_000, 1, ("gone/Conv",)),
+    ]
+    found = summarise(fused, 1, "trt 10", GRAPH, ("attn",))
+    assert found.core_ms == pytest.approx(1.0)
+    assert found.attention_ms == pytest.approx(3.0)
+    assert found.unattributed_ms == pytest.approx(4.0)
+
+
 def test_layers_are_added_up_by_place_and_operator() -> None:
     found = summarise(LAYERS, 2, "ort 1", GRAPH, ("attn",))
     assert found.total_ms == pytest.approx(8.5)

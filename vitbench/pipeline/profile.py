@@ -77,6 +77,13 @@ def _fitting(budget_s: float, iteration_s: float, bounds: tuple[int, int]) -> in
     return max(least, min(most, int(budget_s / max(iteration_s, 1e-6))))
 
 
+def _module_of(graph: GraphModules, layer: LayerTime) -> str | None:
+    """Module of a layer; of one that was made of several, that of most of its nodes, the first of equals."""
+    modules = [graph.module_of(name) for name in layer.nodes or (layer.name,)]
+    known = Counter(module for module in modules if module is not None)
+    return known.most_common(1)[0][0] if known else None
+
+
 def summarise(
     layers: Sequence[LayerTime],
     iterations: int,
@@ -97,7 +104,7 @@ def summarise(
     places: Counter[str] = Counter()
     operators: Counter[str] = Counter()
     for layer in layers:
-        module = graph.module_of(layer.name) if graph else None
+        module = _module_of(graph, layer) if graph else None
         places["unattributed" if module is None else place_of(module, attention)] += layer.total_ns
         operators[layer.op_type] += layer.total_ns
     counts = Counter(layer.op_type for layer in layers)

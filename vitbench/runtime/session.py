@@ -70,12 +70,16 @@ class SampleBatch:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Time of one layer over all its calls, in nanoseconds; `name` and `op_type` are the runtime's own."""
+    """Time of one layer over all its calls, in nanoseconds; `name` and `op_type` are the runtime's own.
+
+    `nodes` are those of the graph that it was made of, where the runtime tells more than its name.
+    """
 
     name: str
     op_type: str
     total_ns: int
     calls: int
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,9 @@ class AgentSession:
         """
         reply = self._ask({"op": "profile", "n": n}, self._patience_s(n))
         return tuple(
-            LayerTime(item["name"], item["op_type"], item["total_ns"], item["calls"])
+            LayerTime(
+                item["name"], item["op_type"], item["total_ns"], item["calls"], tuple(item.get("nodes", ()))
+            )
             for item in reply["layers"]
         )
 

@@ -113,7 +113,7 @@ class TensorRtBackend:
             if not runner.execution.report_to_profiler():
                 raise module.failure("reports no times of layers", self._engine.logger)
         self._profiling = False
-        return layers.add_up(profiler, layers.types_of(layers.inspect(trt, self._engine.engine)))
+        return layers.add_up(profiler, layers.inspect(trt, self._engine.engine))
 
     def readings(self) -> None:
         """The device is this machine."""

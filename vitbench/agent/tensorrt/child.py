@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from .. import pipes
+from .. import gpu, pipes
 from ..errors import AgentError
 
 TASKS = ("build", "probe", "version")
@@ -23,6 +23,8 @@ def run(task: str, request: Dict[str, Any], timeout_s: float = TIMEOUT_S) -> Dic
     Raises:
         AgentError: the task's own error, or how its process ended.
     """
+    # The number of a GPU means the same one here and where the engine is run.
+    gpu.count_as_nvml()
     top = __name__.partition(".")[0]
     # Of a zip application this is the file itself.
     place = Path(str(sys.modules[top].__file__)).parent.parent
