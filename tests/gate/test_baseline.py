@@ -1,0 +1,158 @@
+"""Baseline documents: where they are, what is wrong with one, what nobody names any more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.gate.scripted import Scene, write_target
+from tests.gate.test_gate import MODEL, save
+from vitbench.errors import UsageError
+from vitbench.gate import listing
+from vitbench.gate.baseline import Place, place_of, read
+from vitbench.gate.listing import summaries
+from vitbench.report.gate import baselines as told
+
+
+@pytest.mark.parametrize(
+    ("name", "location", "shelf"),
+    [
+        ("main", "results/baselines/main.json", "results/baselines/artifacts"),
+        ("elsewhere/x.json", "elsewhere/x.json", "elsewhere/artifacts"),
+        ("./x.json", "./x.json", "./artifacts"),
+        ("x.json", "./x.json", "./artifacts"),
+        ("/tmp/x.json", "/tmp/x.json", "/tmp/artifacts"),
+        ("memory://bucket/x.json", "memory://bucket/x.json", "memory://bucket/artifacts"),
+    ],
+)
+def test_places(name: str, location: str, shelf: str) -> None:
+    place = place_of(name, "results")
+    assert Path(place.location) == Path(location)
+    assert Path(place.shelf("artifacts")) == Path(shelf)
+    assert place.shelf("s3://bucket/a") == "s3://bucket/a"
+    assert place.shelf("/var/a") == "/var/a"
+
+
+@pytest.mark.parametrize("name", ["", "../", ".hidden", "a b", "-x"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(UsageError, match="names no baseline"):
+        place_of(name, "results")
+
+
+def test_a_baseline_says_what_it_is_of(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save((MODEL, "attention-8x16:8x8"))
+    place = place_of("main", "results")
+    saved = read(place)
+    assert [cell.label for cell in saved.cells] == [
+        "attention-8x16:4x4 on board",
+        "attention-8x16:8x8 on board",
+    ]
+    cell = saved.cells[0]
+    assert cell.asked.resolution == (4, 4)
+    assert cell.script is not None
+    assert cell.latency_ms == pytest.approx(5.0, rel=0.05)
+    assert cell.protocol.threads == 1
+    text = told.shown(saved, place, as_json=False)
+    assert "script" in text
+    assert json.loads(told.shown(saved, place, as_json=True))["present"] == {cell.digest: True}
+    assert "attention-8x16:8x8 on board" in told.listed(summaries(place), as_json=False)
+
+
+def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) -> None:
+    from tests.gate.test_gate import Heard
+    from vitbench.gate.save import requests_of
+    from vitbench.pipeline.baseline import save_baseline
+
+    write_target(tmp_path)
+    save((MODEL,))
+    place = place_of("main", "results")
+    requests = requests_of(["attention-8x16:8x8"], ["board"], [])
+    added = save_baseline(requests, place, Heard(), keep_others=True)
+    assert len(added.cells) == len(read(place).cells) == 2
+    save_baseline(requests, place, Heard(), keep_others=True)
+    assert len(read(place).cells) == 2
+    save((MODEL,))
+    assert len(read(place).cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda text: text[: len(text) // 2], "invalid json"),
+        (lambda text: "", "invalid json"),
+        (lambda text: text.replace('"machine_key"', '"machine_keys"'), "machine_key"),
+        (lambda text: text.replace('"cells": [', '"cells": [], "more": [', 1), "cells"),
+        (lambda text: "[]", "damaged"),
+    ],
+)
+def test_a_damaged_baseline_is_refused_by_name(
+    scene: Scene, tmp_path: Path, damage: object, reason: str
+) -> None:
+    write_target(tmp_path)
+    save()
+    path = tmp_path / "results" / "baselines" / "main.json"
+    path.write_text(damage(path.read_text()))  # type: ignore[operator]
+    with pytest.raises(UsageError) as caught:
+        read(place_of("main", "results"))
+    assert "main.json` is damaged" in caught.value.message
+    assert reason in caught.value.message
+    (summary,) = summaries(place_of("main", "results"))
+    assert summary.baseline is None
+    assert "cannot be read" in told.listed([summary], as_json=False)
+
+
+def test_a_missing_baseline_names_the_others(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save(name="nightly")
+    with pytest.raises(UsageError, match="no baseline") as caught:
+        read(place_of("main", "results"))
+    assert "nightly" in (caught.value.hint or "")
+
+
+def test_a_newer_baseline_is_not_guessed_at(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    path = tmp_path / "results" / "baselines" / "main.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2', 1))
+    with pytest.raises(UsageError, match="baseline of version 2"):
+        read(place_of("main", "results"))
+
+
+def test_prune_keeps_what_a_baseline_names(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    save(name="old")
+    shelf = tmp_path / "results" / "baselines" / "artifacts"
+    shelf.mkdir()
+    named, unnamed = "a" * 64, "b" * 64
+    for digest in (named, unnamed):
+        (shelf / f"{digest}.tar").write_bytes(bytes(1000))
+    (shelf / "README.md").write_text("no artifact")
+    path = tmp_path / "results" / "baselines" / "main.json"
+    document = json.loads(path.read_text())
+    document["cells"][0]["digest"] = named
+    path.write_text(json.dumps(document))
+    place = place_of("main", "results")
+    done = listing.prune(place, [], None, dry_run=True)
+    assert (done.artifacts, done.bytes) == ((unnamed,), 1000)
+    assert len(list(shelf.iterdir())) == 3
+    listing.prune(place, ["old"], None, dry_run=False)
+    assert sorted(each.name for each in shelf.iterdir()) == ["README.md", f"{named}.tar"]
+    assert [each.name for each in summaries(place)] == ["main"]
+    with pytest.raises(UsageError, match="no baseline 'old'"):
+        listing.prune(place, ["old"], None, dry_run=False)
+    assert "0.0 MB" in told.pruned(done, as_json=False)
+
+
+def test_prune_refuses_where_a_baseline_cannot_be_read(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    (tmp_path / "results" / "baselines" / "broken.json").write_text("{")
+    place = Place(place_of("main", "results").files, "main")
+    with pytest.raises(UsageError, match="cannot tell what is still needed"):
+        listing.prune(place, [], None, dry_run=False)
+    listing.prune(place, ["broken"], None, dry_run=False)
+    assert [each.name for each in summaries(place)] == ["main"]
