@@ -17,7 +17,13 @@ from vitbench.agent import energy, gpu
 from vitbench.agent.gpu import Watch
 from vitbench.agent.main import Agent
 
-MACHINE = {"clock_mhz": 3000.0, "clock_max_mhz": 3500.0, "temp_c": 60.0, "load1": 0.1}
+MACHINE = {
+    "clock_mhz": 3000.0,
+    "clock_max_mhz": 3500.0,
+    "temp_c": 60.0,
+    "throttle_count": 3,
+    "load1": 0.1,
+}
 RUNNING = "nvmlDeviceGetComputeRunningProcesses_v3"
 
 
@@ -54,7 +60,8 @@ def test_what_computes_is_the_gpu() -> None:
     assert readings["temp_c"] == 41
     assert readings["clock_max_mhz"] == 1410
     assert (readings["cpu_clock_mhz"], readings["cpu_clock_max_mhz"]) == (3000.0, 3500.0)
-    assert readings["cpu_temp_c"] == 60.0
+    assert (readings["cpu_temp_c"], readings["cpu_throttle_count"]) == (60.0, 3)
+    assert "throttle_count" not in readings
     assert readings["load1"] == 0.1
     assert "clock_mhz" not in readings, "an idle GPU's clock says nothing"
 

@@ -14,6 +14,8 @@ from .nvml_state import SLOWED, Gpu
 
 # Runtimes that compute on a GPU. Of those whose device is an option, `cpu` means none.
 RUNTIMES = ("tensorrt", "tensorrt-rtx", "trtexec", "cuda-torch")
+# Readings of a machine that mean what computes: of one that computes on its GPU they are its CPUs' alone.
+OF_CPU = ("clock_mhz", "clock_max_mhz", "temp_c", "throttle_count")
 # Programs that draw on a screen, and take the GPU's time for it.
 DESKTOPS = (
     *("Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "weston", "lxpanel"),
@@ -107,18 +109,18 @@ class Watch:
 
         Returns:
             The same where there is no GPU to look at. Otherwise also the readings of `Jetson` or `Gpu`; what
-            was read of the CPUs as `cpu_clock_mhz`, `cpu_clock_max_mhz` and `cpu_temp_c`; `clock_mhz`, the
-            mean of the GPU's clock after each timed request (absent before the first), `clock_max_mhz` and
-            `temp_c` of the GPU or its chip; `gpu_clock_timed_min_mhz` and `gpu_clock_timed_max_mhz`, between
-            which the mean lies; `gpu_throttle_seen`, what held the clock down then, named as
-            `gpu_throttle_reasons`; `throttled` (bool: the device protects itself, or did since it was looked
-            at first); `gpu_foreign`, how many other processes compute on it, and `gpu_foreign_names`.
+            was read of the CPUs as `cpu_clock_mhz`, `cpu_clock_max_mhz`, `cpu_temp_c` and
+            `cpu_throttle_count`; `clock_mhz`, the mean of the GPU's clock after each timed request (absent
+            before the first), `clock_max_mhz` and `temp_c` of the GPU or its chip; `gpu_clock_timed_min_mhz`
+            and `gpu_clock_timed_max_mhz`, between which the mean lies; `gpu_throttle_seen`, what held the
+            clock down then, named as `gpu_throttle_reasons`; `throttled` (bool: the device protects itself,
+            or did since it was looked at first); `gpu_foreign`, how many other processes compute on it, and
+            `gpu_foreign_names`.
         """
         if self._gpu is None:
             return machine
         found = self._gpu.readings()
-        moved = ("clock_mhz", "clock_max_mhz", "temp_c")
-        readings = {f"cpu_{name}" if name in moved else name: value for name, value in machine.items()}
+        readings = {f"cpu_{name}" if name in OF_CPU else name: value for name, value in machine.items()}
         readings.update(found)
         readings.update(self._of_timed())
         readings.update(self._foreign())

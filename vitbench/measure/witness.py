@@ -29,6 +29,7 @@ GPU = (
     *("gpu_clock_mhz", "gpu_clock_min_mhz", "gpu_clock_max_mhz", "gpu_governor"),
     *("gpu_clock_timed_min_mhz", "gpu_clock_timed_max_mhz", "gpu_application_clock_mhz"),
     *("gpu_memory_clock_mhz", "gpu_memory_clock_max_mhz", "cpu_clock_mhz", "cpu_clock_max_mhz"),
+    "cpu_throttle_count",
     *("gpu_temp_c", "tj_temp_c", "cpu_temp_c", "soc_temp_c"),
     *("power_w", "power_of", "power_limit_w", "gpu_power_cap_ns", "gpu_thermal_ns"),
     *("gpu_throttle_reasons", "gpu_throttle_seen", "gpu_foreign", "gpu_foreign_names"),
