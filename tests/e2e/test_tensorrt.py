@@ -12,12 +12,14 @@ from vitbench.records.schema import EnginePart, Record
 from vitbench.records.store import Store
 
 MODEL = "effvit-b0:64x64"
+# One whose builder chooses types by itself, so that the islands of a graph must be held.
+VERSION = "8.6.1"
 TARGET = """\
 name = "bench"
 title = "a made-up GPU"
 transport = "local"
 runtime = "tensorrt"
-precision = "{precision}"
+precision = "fp16"
 python = "{python}"
 
 [options]
@@ -34,18 +36,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(tmp_path: Path, python: Path) -> Path:
     """A directory with a target of its own."""
-    write_target(tmp_path, python)
+    (tmp_path / "bench.toml").write_text(TARGET.format(python=python, engines=tmp_path / "engines"))
     return tmp_path
-
-
-def write_target(place: Path, python: Path, precision: str = "fp32") -> None:
-    text = TARGET.format(python=python, engines=place / "engines", precision=precision)
-    (place / "bench.toml").write_text(text)
 
 
 def run(place: Path, *more: str, **environment: str) -> Done:
     command = ("run", "-m", MODEL, "-t", "bench.toml", "--quick", "--allow-inconclusive")
-    return vitbench(*command, *more, cwd=place, **environment)
+    return vitbench(*command, *more, cwd=place, VITBENCH_STAND_IN_TENSORRT=VERSION, **environment)
 
 
 def recorded(place: Path) -> list[Record]:
@@ -72,7 +69,11 @@ def test_from_a_name_to_a_figure_that_is_no_measurement(place: Path) -> None:
     assert record.target.device == "Stand-in GPU"
     assert (record.protocol.cuda_graph, record.protocol.transfers) == (True, "timed")
     engine = engine_of(record)
-    assert (engine.origin, engine.typing, engine.tf32, engine.version) == ("built", "strong", False, "10.3.0")
+    assert (engine.origin, engine.typing, engine.tf32, engine.version) == ("built", "weak", False, VERSION)
+    assert engine.held > 10
+    assert engine.flags == ("FP16", "OBEY_PRECISION_CONSTRAINTS")
+    assert record.artifact is not None
+    assert record.artifact.opset == 17
     samples = record.blocks[0].samples
     assert len(set(samples.h2d_ns)) == 1, "the made-up GPU takes as long for every copy of an image"
     assert record.estimate is not None
@@ -97,3 +98,23 @@ def test_what_goes_wrong_on_the_device_is_told(place: Path) -> None:
     assert "TensorRT does not run on bench: the NVIDIA driver finds no GPU" in absent.err
     assert "hint: `nvidia-smi` shows" in absent.err
     assert recorded(place) == []
+
+
+def test_without_the_board_a_graph_is_made_and_checked_here(tmp_path: Path) -> None:
+    board = f"""\
+name = "board"
+title = "a board that is not there"
+transport = "ssh"
+runtime = "tensorrt"
+precision = "fp16"
+
+[options]
+tensorrt = "{VERSION}"
+"""
+    (tmp_path / "board.toml").write_text(board)
+    done = vitbench("export", "-m", MODEL, "-t", "board.toml", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    told = done.json()
+    assert told["parity"]["passed"]
+    assert told["parity"]["reason"].startswith("checked by emulating half precision on the host")
+    assert (told["format"], told["opset"]) == ("onnx17", 17)

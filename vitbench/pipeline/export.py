@@ -40,6 +40,8 @@ def export(request: Request, output: Path | None, progress: Progress) -> tuple[A
         here = engine.host_checker(artifact.model_file)
         if here is not None:
             checked = parity.check(artifact, stack.enter_context(here))
+            told = engine.checked_here_by or engine.checked_by
+            checked = checked.model_copy(update={"reason": told}) if told and checked.passed else checked
         else:
             link = stack.enter_context(transport.open(cell.target))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-"))

@@ -62,12 +62,14 @@ class Runtime(ABC):
             `made_for`.
         protocols: ways of timing that it has, as `--protocol` names them.
         checked_by: who checks what an artifact computes, for the record; None where the device itself does.
+        checked_here_by: who does where the device is not at hand (`host_checker`); `checked_by` when None.
     """
 
     name: ClassVar[str]
     artifact_format: ClassVar[str | None]
     protocols: ClassVar[tuple[str, ...]] = ("serial",)
     checked_by: ClassVar[str | None] = None
+    checked_here_by: ClassVar[str | None] = None
 
     def __init__(self, target: TargetSpec) -> None:
         self.target = target

@@ -59,6 +59,9 @@ class TensorRt(Runtime):
 
     name: ClassVar[str] = "tensorrt"
     artifact_format: ClassVar[str | None] = "onnx"
+    checked_here_by: ClassVar[str | None] = (
+        "checked by emulating half precision on the host, because the device was not at hand"
+    )
 
     def __init__(self, target: TargetSpec) -> None:
         super().__init__(target)
