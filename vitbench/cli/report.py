@@ -52,6 +52,13 @@ def report(
     timings: Annotated[
         bool, typer.Option("--timings", help="Show where the time of comparisons went.")
     ] = False,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history",
+            help="Show every session of these models over time, changes of level marked: effvit-b2.",
+        ),
+    ] = None,
     results: Annotated[
         str, typer.Option("--results", help="Where the records are: a directory, or an fsspec URL.")
     ] = "results",
@@ -75,7 +82,15 @@ def report(
       vitbench report --all --format csv --output records.csv
 
       vitbench report --format html --output report.html --plots plots
+
+      vitbench report --history effvit-b2 -t cpu
     """
+    if history is not None:
+        from vitbench.report.gate.history import show
+
+        raise typer.Exit(
+            show(results, history, split(target), simulated, "json" if as_json else form or "table", output)
+        )
     from vitbench.records.store import Store
     from vitbench.report.collect import collect
     from vitbench.report.files import write_stored_plots

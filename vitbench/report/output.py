@@ -58,7 +58,16 @@ def write(
         text = render(rows, form, screen)
     if output is None:
         emit(text)
-        return
+    else:
+        write_text(output, text)
+
+
+def write_text(output: Path, text: str) -> None:
+    """Write a report to a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     from vitbench.records.files import write_atomically
 
     try:

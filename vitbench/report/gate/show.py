@@ -7,10 +7,9 @@ from pathlib import Path
 
 from vitbench.errors import UsageError
 from vitbench.records.document import dump
-from vitbench.records.files import write_atomically
 from vitbench.records.gate import GateRecord
 from vitbench.report.gate import github, junit, markdown, table
-from vitbench.report.output import emit
+from vitbench.report.output import emit, write_text
 from vitbench.report.screen import Screen
 
 FORMS = ("table", "markdown", "json", "junit")
@@ -76,14 +75,7 @@ def show(
     emit(render(record, form))
     for path, name in ((markdown_file, "markdown"), (junit_file, "junit")):
         if path is not None:
-            _write(path, render(record, name))
+            write_text(path, render(record, name))
     if actions:
         sys.stderr.write(github.commands(record))
         github.append_summary(record)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UsageError(f"cannot write `{path}`: {error.strerror or error}", "write it elsewhere") from error

@@ -1,0 +1,108 @@
+"""Calibration: the noise that is there is found, and the gate that fits it is proposed."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.gate.scripted import Scene, write_target
+from tests.gate.test_gate import MODEL, Heard, save
+from vitbench.errors import MeasurementInvalid, UsageError
+from vitbench.gate.calibration import Noise, calibration
+from vitbench.gate.config import Config, limits_of
+from vitbench.gate.cost import CellCost, estimate, in_words
+from vitbench.gate.save import requests_for_calibration, requests_of
+from vitbench.measure import make_plan
+from vitbench.pipeline.calibrate import calibrate
+from vitbench.report.gate.calibration import as_json, as_text, tables
+
+
+def noise(pair_sd: float, count: int = 400, seed: int = 1) -> Noise:
+    source = random.Random(seed)
+    values = tuple(source.gauss(0, pair_sd) for _ in range(count))
+    return Noise("effvit-b0:224x224 on cpu", "effvit-b0:224x224", "cpu", values, 0, 5.0, 100.0)
+
+
+def test_proposals_follow_the_noise() -> None:
+    quiet, loud = calibration([noise(0.005)]), calibration([noise(0.05)])
+    assert quiet.cells[0].pairs == 10
+    assert quiet.cells[0].limit == 0.03
+    assert loud.cells[0].pairs == 40
+    assert loud.cells[0].limit == pytest.approx(8 * 0.05 / math.sqrt(40), rel=0.1)
+    assert quiet.cells[0].visible < loud.cells[0].visible
+    assert quiet.cells[0].pass_chance > 0.999
+    many = calibration([noise(0.01, seed=seed) for seed in range(30)])
+    assert many.all_pass >= 0.98
+    assert many.all_pass == pytest.approx(math.prod(each.pass_chance for each in many.cells))
+
+
+def test_alike_pairs_are_told() -> None:
+    source, value, values = random.Random(2), 0.0, []
+    for _ in range(40):
+        value = 0.9 * value + source.gauss(0, 0.01)
+        values.append(value)
+    drifting = Noise("a on cpu", "a", "cpu", tuple(values), 0, 5.0, 1.0)
+    found = calibration([drifting])
+    assert found.cells[0].alike
+    assert found.cells[0].autocorrelation > 0.5
+    assert "neighbouring pairs are alike" in as_text(found)
+    assert abs(calibration([noise(0.01)]).cells[0].autocorrelation) < 0.15
+    with pytest.raises(ValueError, match="nothing to calibrate"):
+        calibration([])
+
+
+def test_what_is_proposed_can_be_pasted() -> None:
+    found = calibration([noise(0.05)])
+    config = Config.model_validate(tomllib.loads("\n".join(tables(found))))
+    limits = limits_of(config, "effvit-b0", (224, 224), "cpu", "local")
+    assert limits.pairs == 40
+    assert found.cells[0].limit <= limits.regression < found.cells[0].limit + 0.001
+    document = json.loads(as_json(found))
+    assert document["cells"][0]["noise"]["match"] == "effvit-b0:224x224"
+
+
+def test_a_scripted_device_s_noise_is_found(scene: Scene, tmp_path: Path) -> None:
+    """Noise between blocks of 1 % makes pairs of 1.4 %."""
+    write_target(tmp_path, block_noise=0.01)
+    requests = [request for _, _, request in requests_of([MODEL], ["board"], [])]
+    found = calibrate(requests, "results", Heard(), pairs=40)
+    assert found.cells[0].pair_sd == pytest.approx(0.01 * math.sqrt(2), rel=0.35)
+    assert len(list((tmp_path / "results" / "gates").glob("*.json"))) == 1
+
+
+def test_the_baseline_s_cells_are_calibrated_by_default(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save((MODEL, "attention-8x16:8x8"))
+    found = requests_for_calibration([], ["board"], [], baseline=None, results="results")
+    assert [request.cells[0].label for request in found] == [
+        "attention-8x16:4x4 on board",
+        "attention-8x16:8x8 on board",
+    ]
+    with pytest.raises(UsageError, match="nothing to gate"):
+        requests_for_calibration([], ["cpu"], [], baseline=None, results="results")
+
+
+def test_a_device_that_leaves_is_not_calibrated(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    scene.leaves_at = 9
+    requests = [request for _, _, request in requests_of([MODEL], ["board"], [])]
+    with pytest.raises(MeasurementInvalid, match="only 4 of 20 pairs"):
+        calibrate(requests, "results", Heard())
+
+
+def test_costs() -> None:
+    plan = make_plan("pairs", blocks=20)
+    one = estimate([CellCost(0.005, 0.1, 10, plan)])
+    three = estimate([CellCost(0.005, 0.1, 10, plan)] * 3)
+    assert three.usual_s == pytest.approx(3 * one.usual_s)
+    assert one.usual_s < one.most_s
+    # Twenty blocks of a start, a warm-up and half a second to two.
+    assert 20 * 1.0 < one.usual_s < 20 * 4.7
+    assert [in_words(seconds) for seconds in (0.2, 40, 89, 91, 3599, 4800)] == [
+        *("1 s", "40 s", "89 s", "2 min", "1 h 00 min", "1 h 20 min"),
+    ]

@@ -1,0 +1,135 @@
+"""The gate against stored sessions, and how a history is shown."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.example_records import change, example_record
+from vitbench.errors import UsageError
+from vitbench.gate.config import Config
+from vitbench.gate.history import gate_history
+from vitbench.gate.outcome import exit_code
+from vitbench.records.gate import GateRecord
+from vitbench.records.store import Store
+from vitbench.report.gate import table
+from vitbench.report.gate.history import tell
+from vitbench.report.screen import Screen
+
+
+def store(directory: Path, medians: list[float], *, start: int = 0, **changes: Any) -> None:
+    """Keep one session per median, a minute apart."""
+    place = Store(directory)
+    for number, latency_ms in enumerate(medians, start):
+        record = example_record(number, latency_ms=latency_ms, iterations=20, **changes)
+        place.save(change(record, estimate={"latency_ms": latency_ms}))
+
+
+def steady(count: int, sd: float = 0.005, level: float = 20.0) -> list[float]:
+    source = random.Random(count)
+    return [level * (1 + sd * source.gauss(0, 1)) for _ in range(count)]
+
+
+def judge(directory: Path, **asked: Any) -> GateRecord:
+    return gate_history(str(directory), Config(), **asked)
+
+
+def test_within_the_limit_passes(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(12), 20.3])
+    record = judge(tmp_path)
+    (cell,) = record.cells
+    assert cell.verdict == "PASS"
+    assert exit_code(record) == 0
+    assert cell.history is not None
+    assert cell.history.sessions == 12
+    assert "12 sessions predict up to +" in cell.notes[0]
+
+
+def test_a_regression_is_advisory_unless_strict(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(12), 22.0])
+    record = judge(tmp_path)
+    (cell,) = record.cells
+    assert cell.verdict == "REGRESSION"
+    assert (exit_code(record), exit_code(record, strict=True)) == (0, 1)
+    text = table.render(record, Screen())
+    assert "+10." in text
+    assert "advisory" in text
+
+
+def test_a_noisy_history_is_inconclusive(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(12, sd=0.05), 21.0])
+    record = judge(tmp_path)
+    assert record.cells[0].verdict == "INCONCLUSIVE"
+    assert exit_code(record) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"environment": {"machine_key": "ffffffffffff"}},
+        {"protocol": {"threads": 2}},
+        {"status": "inconclusive"},
+        {"plan": {"preset": "quick"}},
+    ],
+)
+def test_under_ten_sessions_of_the_same_kind_it_refuses(tmp_path: Path, other: dict[str, Any]) -> None:
+    store(tmp_path, steady(9, level=10.0), **other)
+    store(tmp_path, [*steady(9), 40.0], start=100)
+    record = judge(tmp_path)
+    (cell,) = record.cells
+    assert cell.verdict == "NOT MEASURED"
+    assert cell.reasons[0].startswith("9 earlier sessions of this machine and protocol, 10 are needed")
+    assert exit_code(record) == 3
+
+
+def test_the_newest_run_of_another_machine_is_not_judged_by_this_one(tmp_path: Path) -> None:
+    store(tmp_path, steady(13))
+    store(tmp_path, [40.0], start=50, environment={"machine_key": "ffffffffffff"})
+    record = judge(tmp_path)
+    (cell,) = record.cells
+    assert cell.verdict == "NOT MEASURED"
+    assert cell.reasons[0].startswith("0 earlier sessions")
+
+
+def test_selection_and_scripted_runs(tmp_path: Path) -> None:
+    store(tmp_path, steady(12), simulated=True, artifact=None, parity=None)
+    with pytest.raises(UsageError, match="scripted ones would be with --simulated"):
+        judge(tmp_path)
+    assert judge(tmp_path, simulated=True).simulated
+    with pytest.raises(UsageError, match="nothing to gate"):
+        judge(tmp_path, simulated=True, models=["segformer*"])
+    assert judge(tmp_path, simulated=True, models=["effvit-b2:224"], targets=["c*"]).cells
+
+
+def test_a_history_is_shown_with_its_changes(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(10), *steady(8, level=22.0)])
+    text, code = tell(str(tmp_path), "effvit-b2", targets=["cpu"])
+    assert code == 0
+    assert "18 sessions" in text
+    lines = text.splitlines()
+    (mark,) = [number for number, line in enumerate(lines) if line.startswith("--")]
+    assert mark - 2 == 10
+    assert "+10." in lines[mark]
+    assert "advisory" in lines[-1]
+    (document,) = json.loads(tell(str(tmp_path), "effvit-*:224", form="json")[0])
+    assert document["changes"][0]["index"] == 10
+    assert document["changes"][0]["ratio"] == pytest.approx(1.1, abs=0.01)
+    assert "from here on" in tell(str(tmp_path), "effvit-b2", form="markdown")[0]
+
+
+def test_a_history_without_ruptures_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ruptures", None)
+    store(tmp_path, [*steady(10), *steady(8, level=22.0)])
+    text, code = tell(str(tmp_path), "effvit-b2")
+    assert code == 0
+    assert "vitbench[history]" in text
+
+
+def test_no_history(tmp_path: Path) -> None:
+    assert tell(str(tmp_path), "effvit-b2") == (f"no sessions of effvit-b2 in {tmp_path}\n", 3)
+    with pytest.raises(UsageError, match="no format `csv`"):
+        tell(str(tmp_path), "effvit-b2", form="csv")
