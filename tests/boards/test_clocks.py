@@ -219,3 +219,10 @@ def test_what_the_board_says_cannot_steer_the_terminal() -> None:
     with answering(_restore=lambda: Completed(1, "", "\x1b[2Jno\n")) as (link, told):
         assert hold(link, told).held
     assert "\x1b" not in told[0]
+
+
+def test_somebody_who_does_not_wait_is_told() -> None:
+    gone = failing(KeyboardInterrupt())
+    with answering(_restore=gone) as (link, told), pytest.raises(KeyboardInterrupt):
+        hold(link, told)
+    assert "may still be held (interrupted)" in told[0]

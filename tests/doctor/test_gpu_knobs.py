@@ -9,8 +9,10 @@ import pytest
 
 from tests.doctor.test_knobs import LATER, QUIET
 from tests.e2e.cli import vitbench
+from tests.e2e.test_ssh import lead_python
 from tests.support.jetson import GPU, HEAT, LOCKED, ORIN, RAILS, lay_out
 from tests.support.nvml import A100, FakeNvml
+from tests.support.sshd.board import Board
 from vitbench import catalog
 from vitbench.agent import machine as agent_machine
 from vitbench.agent import probe
@@ -22,6 +24,7 @@ from vitbench.report import Screen
 
 QUIET_BOARD = QUIET | ORIN | LOCKED | {"sys/class/hwmon/hwmon5/oc1_event_cnt": "0\n"}
 QUIET_BOARD |= {"sys/class/hwmon/hwmon5/oc3_event_cnt": "0\n"}
+OWN = 'name = "own"\ntitle = ""\ntransport = "ssh"\nruntime = "onnxruntime"\ndevices = ["Example 9000"]\n'
 WELL: dict[str, Any] = {"runtime": "tensorrt", "runtime_version": "10.3.0", "threads": 1, "busy": ()}
 
 
@@ -30,7 +33,16 @@ def _all_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def board(root: Path, before: dict[str, str] | None = None, after: dict[str, str] | None = None) -> Machine:
+@pytest.fixture
+def board_by_ssh(board: Board) -> Board:
+    """A board that has a runtime."""
+    lead_python(board)
+    return board
+
+
+def read_board(
+    root: Path, before: dict[str, str] | None = None, after: dict[str, str] | None = None
+) -> Machine:
     """An Orin as its agent reads it twice, with other files; those of `after` come between the readings."""
     place = lay_out(root, QUIET_BOARD | (before or {}))
     watch = Watch(place)
@@ -56,7 +68,7 @@ def findings(machine: Machine) -> dict[str, Finding]:
 
 
 def test_a_quiet_board_is_well(tmp_path: Path) -> None:
-    found = findings(board(tmp_path))
+    found = findings(read_board(tmp_path))
     assert {name: finding.verdict for name, finding in found.items()} == {
         **dict.fromkeys(("device", "power mode", "clocks", "supply", "temperature"), Verdict.OK),
         **dict.fromkeys(("throttling", "desktop"), Verdict.OK),
@@ -87,21 +99,21 @@ def test_a_quiet_board_is_well(tmp_path: Path) -> None:
 def test_boards_that_are_not(
     tmp_path: Path, knob: str, files: dict[str, str], verdict: str, words: str
 ) -> None:
-    finding = findings(board(tmp_path, files))[knob]
+    finding = findings(read_board(tmp_path, files))[knob]
     assert finding.verdict == Verdict(verdict)
     assert words in finding.seen
     assert finding.fix
 
 
 def test_fixes_name_what_is_to_be_typed(tmp_path: Path) -> None:
-    found = findings(board(tmp_path, ORIN))
+    found = findings(read_board(tmp_path, ORIN))
     assert found["power mode"].fix == "sudo nvpmodel -m 0"
     assert "sudo jetson_clocks" in (found["clocks"].fix or "")
 
 
 def test_an_over_current_event_between_the_readings(tmp_path: Path) -> None:
     after = {"sys/class/hwmon/hwmon5/oc1_event_cnt": "1\n"}
-    assert findings(board(tmp_path, after=after))["supply"].verdict is Verdict.FAIL
+    assert findings(read_board(tmp_path, after=after))["supply"].verdict is Verdict.FAIL
 
 
 def test_a_quiet_card_is_well_but_for_what_nobody_can_ask() -> None:
@@ -163,7 +175,7 @@ def test_a_board_that_tells_nothing_is_never_called_well() -> None:
 
 
 def test_the_processor_is_not_blamed_for_the_gpu(tmp_path: Path) -> None:
-    hot = board(tmp_path, {f"{HEAT}/cooling_device2/cur_state": "1\n"})
+    hot = read_board(tmp_path, {f"{HEAT}/cooling_device2/cur_state": "1\n"})
     found = [knob.judge(hot) for knob in examine._knobs(hot)]
     names = [finding.knob for finding in found]
     assert len(set(names)) == len(names)
@@ -182,12 +194,20 @@ def test_which_targets_compute_on_a_gpu() -> None:
 
 
 def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path) -> None:
-    (tmp_path / "own.toml").write_text(
-        'name = "own"\ntitle = ""\ntransport = "ssh"\nruntime = "onnxruntime"\ndevices = ["Example 9000"]\n'
-    )
+    (tmp_path / "own.toml").write_text(OWN)
     done = vitbench("doctor", "-t", "own.toml", "--host", "local", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert done.code == 0, done.err
     assert "fail     device" in done.out
     assert "no NVIDIA device was found: neither a driver (libnvidia-ml.so.1) nor a Jetson" in done.out
     assert "nvidia-smi" in done.out
     assert "Traceback" not in done.err
+
+
+@pytest.mark.sshd
+def test_a_board_is_examined_over_ssh(board_by_ssh: Board, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN)
+    done = vitbench("doctor", "-t", "own.toml", "--host", "board", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = {finding["knob"]: finding for finding in done.json()["findings"]}
+    assert found["runtime"]["verdict"] == "ok"
+    assert found["device"]["verdict"] == "fail"

@@ -52,6 +52,20 @@ def held_clocks(link: Transport, tell: Callable[[str], None]) -> Iterator[HeldCl
 def _give_back(link: Transport, file: str, tell: Callable[[str], None]) -> None:
     """Restore what was stored; more than once changes nothing."""
     command = (*COMMAND, "--restore", file)
+    # What is told when somebody does not wait for it.
+    why = "interrupted"
+    try:
+        why = _restore(link, command)
+    finally:
+        if why:
+            tell(
+                f"the clocks of {link.target.name} may still be held ({why}); "
+                "`sudo jetson_clocks --restore` or a reboot gives them back"
+            )
+
+
+def _restore(link: Transport, command: Sequence[str]) -> str:
+    """Why it did not work; empty where it did."""
     why = ""
     for _ in range(ATTEMPTS):
         try:
@@ -59,14 +73,8 @@ def _give_back(link: Transport, file: str, tell: Callable[[str], None]) -> None:
         except (TargetUnreachable, ToolError) as error:
             why = error.message
             continue
-        if done.returncode == 0:
-            return
-        why = _said(done)
-        break
-    tell(
-        f"the clocks of {link.target.name} may still be held ({why}); "
-        "`sudo jetson_clocks --restore` or a reboot gives them back"
-    )
+        return "" if done.returncode == 0 else _said(done)
+    return why
 
 
 def _refusal(link: Transport, *arguments: str) -> str | None:
