@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The converter to TFLite brings more than a gigabyte, which only the tests cannot do without.
-TEST_STAMP := $(VENV)/.installed-tflite
+# The converter to TFLite brings more than a gigabyte and tensorrt-rtx a quarter of one, which only the tests
+# cannot do without.
+TEST_STAMP := $(VENV)/.installed-for-tests
 
 .PHONY: run test lint bench clean
 
@@ -32,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 $(TEST_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tflite]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tflite,rtx]'
 	touch $(TEST_STAMP)
 
 clean:
