@@ -16,7 +16,7 @@ from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ToolError, UsageError
 from vitbench.measure import make_plan, measure_cell
 from vitbench.measure.session import ToolSession
-from vitbench.runtime import TensorFile
+from vitbench.runtime import LayerTime, TensorFile
 from vitbench.runtime.trtexec import Trtexec
 from vitbench.runtime.trtexec_check import parts_ms
 from vitbench.transport import Transport
@@ -201,6 +201,27 @@ def test_the_authors_own_flags(make: Make, inputs: list[TensorFile]) -> None:
     assert (facts["overlap"], facts["transfers"], facts["streams"]) == (True, "timed", 1)
 
 
+def test_the_time_of_each_layer_is_of_a_run_of_its_own(make: Make) -> None:
+    bench = make()
+    options = bench.engine.profile_options(bench.engine.load_options(), "/nowhere")
+    with bench.engine.open_session(bench.link, bench.model, options) as session:
+        assert session.profile(20) == (LayerTime("all", "gemm", 30_000_000, 20),)
+    (asked,) = bench.asked("--exportProfile=")
+    assert "--exportTimes" not in asked
+
+
+def test_builds_share_their_times_of_tactics_unless_they_are_to_differ(make: Make) -> None:
+    bench = make()
+    with bench.open() as session:
+        assert session.describe()["trtexec"]["timing_cache"] is True
+    other = make(options={"reuse_engine": False})
+    with other.open() as session:
+        assert session.describe()["trtexec"]["timing_cache"] is False
+    (shared,) = [word for word in bench.asked("--onnx=")[0].split() if word.startswith("--timingCacheFile")]
+    assert "/engines/timings-" in shared
+    assert "--timingCacheFile" not in other.asked("--onnx=")[0]
+
+
 def test_a_cell_is_measured_from_samples(make: Make) -> None:
     bench = make(TRT_FAULT="warns")
     plan = make_plan("full", blocks=2)
@@ -272,6 +293,9 @@ def test_a_missing_program_says_where_it_comes_from(make: Make, monkeypatch: pyt
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(UsageError, match="has no trtexec in any of its usual places"):
         Trtexec(found).tool(bench.link)
+    monkeypatch.setenv("HOME", str(bench.directory))
+    home = bench.target.model_copy(update={"options": {"trtexec": "~/bin/trtexec"}})
+    assert Trtexec(home).tool(bench.link).program == str(bench.program)
     monkeypatch.setenv("PATH", f"{bench.program.parent}:/usr/bin:/bin")
     assert str(Trtexec(found).tool(bench.link).version) == "10.3.0"
 

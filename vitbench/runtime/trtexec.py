@@ -30,8 +30,8 @@ class Trtexec(Runtime):
 
     Options of the target: `trtexec` (path of the program on the device), `device` (number of the GPU),
     `tensorrt` (version of its TensorRT, for `vitbench export` without the device), `cuda_graph`, `spin_wait`,
-    `reuse_engine` (an engine of an earlier run is taken, default true) and `protocol` (`serial`, or `paper`:
-    the command of the authors of EfficientViT).
+    `reuse_engine` (an engine of an earlier run is taken, and so are times of tactics, default true) and
+    `protocol` (`serial`, or `paper`: the command of the authors of EfficientViT).
     """
 
     name: ClassVar[str] = "trtexec"
@@ -139,7 +139,7 @@ class Trtexec(Runtime):
             TargetUnreachable: the link was lost.
         """
         from vitbench.runtime.trtexec_engine import find_gpu
-        from vitbench.runtime.trtexec_session import prepare
+        from vitbench.runtime.trtexec_prepare import prepare
 
         key = self._key(transport, model, options, engine)
         if key not in self._known:
@@ -177,6 +177,10 @@ class Trtexec(Runtime):
     def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
         """Refuse any number of threads: a GPU computes."""
         raise UsageError("--threads means nothing to trtexec, which computes on a GPU", "drop --threads")
+
+    def profile_options(self, options: Mapping[str, Any], directory: str) -> dict[str, Any]:
+        """The same: layers are timed in a run of their own."""
+        return dict(options)
 
     def protocol_facts(self, options: Mapping[str, Any]) -> ProtocolFacts:
         """Copies are timed; in the authors' protocol the next input is copied while one is computed."""

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from vitbench.transport.posix.tree import read_tree
 from vitbench.trtexec import place
 from vitbench.trtexec.command import Build, build_command, check_known, precision_flags, unheld
 from vitbench.trtexec.flags import HELP, Tool, read_help
-from vitbench.trtexec.layers import read_layers
+from vitbench.trtexec.layers import EngineLayers, read_layers
 from vitbench.trtexec.log import gpu_of, parse
 from vitbench.trtexec.refusals import NoResult, Reason, diagnose
 
@@ -47,16 +47,20 @@ class Engine:
         made: whether it was built now, or kept from an earlier run.
         build_s: how long TensorRT took to build it; None for a kept one.
         layer_types: layers by the type they really compute in; empty where trtexec does not tell.
+        layers: kinds of layers by their names; likewise.
+        timing_cache: whether times of tactics of earlier builds could be taken; None for a kept engine.
         build_command: the command that makes it.
         note: what a version could not be told about its precision; None where nothing is amiss.
     """
 
     path: str
     made: Literal["built", "kept"]
-    build_s: float | None
-    layer_types: Mapping[str, int]
-    build_command: tuple[str, ...]
-    note: str | None
+    build_s: float | None = None
+    layer_types: Mapping[str, int] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
+    timing_cache: bool | None = None
+    build_command: tuple[str, ...] = ()
+    note: str | None = None
 
 
 def ask(transport: Transport, argv: Sequence[str], timeout_s: float = ASK_S) -> Completed:
@@ -152,7 +156,11 @@ class EngineShelf:
             paper=options["protocol"] == "paper",
         )
         self._place = _place(transport, _key(tool, gpu, model, wanted))
-        self._wanted = wanted
+        # Times of tactics are of a version on a GPU, whatever the model. Taking them makes builds alike, so
+        # that an engine which is to be another one is built without.
+        timings = hash_json([str(tool.version), tool.version.build, gpu.name, gpu.compute_capability])[:16]
+        shared = f"{self._place.rpartition('/')[0]}/{place.TIMINGS}-{timings}.cache"
+        self._wanted = replace(wanted, timing_cache=shared if options["reuse_engine"] else None)
 
     @property
     def path(self) -> str:
@@ -187,16 +195,7 @@ class EngineShelf:
         return self._engine("built", log.built_s, argv)
 
     def _command(self, engine: str) -> list[str]:
-        build = Build(
-            onnx=self._wanted.onnx,
-            engine=engine,
-            precision=self._wanted.precision,
-            islands=self._wanted.islands,
-            timing_cache=f"{self._place}/{place.TIMING_CACHE}",
-            layers=f"{self._place}/{place.LAYERS}",
-            device=self._wanted.device,
-            paper=self._wanted.paper,
-        )
+        build = replace(self._wanted, engine=engine, layers=f"{self._place}/{place.LAYERS}")
         argv = build_command(self._tool, build)
         check_known(self._tool, argv)
         return argv
@@ -204,14 +203,24 @@ class EngineShelf:
     def _engine(self, made: Literal["built", "kept"], build_s: float | None, argv: Sequence[str]) -> Engine:
         held = bool(self._wanted.islands) and not self._wanted.paper
         note = unheld(self._tool, self._wanted.precision) if held else None
-        return Engine(self.path, made, build_s, self._layer_types(), tuple(argv), note)
+        layers = self._layers()
+        return Engine(
+            path=self.path,
+            made=made,
+            build_s=build_s,
+            layer_types=layers.output_types,
+            layers={layer.name: layer.type for layer in layers.layers if layer.type is not None},
+            timing_cache=self._wanted.timing_cache is not None if made == "built" else None,
+            build_command=tuple(argv),
+            note=note,
+        )
 
-    def _layer_types(self) -> dict[str, int]:
-        """Layers by type; what an engine computes in is told where it can be, and no reason to fail."""
+    def _layers(self) -> EngineLayers:
+        """What an engine consists of: told where it can be, and no reason to fail."""
         told = fetch(self._transport, f"{self._place}/{place.LAYERS}")
         with contextlib.suppress(NoResult):
-            return {} if told is None else read_layers(told).output_types
-        return {}
+            return EngineLayers((), ()) if told is None else read_layers(told)
+        return EngineLayers((), ())
 
 
 def _key(tool: Tool, gpu: Gpu, model: Path, build: Build) -> str:

@@ -6,32 +6,33 @@ import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from vitbench.benchmark_model.lines import together
-from vitbench.errors import ToolError, UsageError, VitbenchError
+from vitbench.errors import ToolError, VitbenchError
 from vitbench.runtime.phone import repeated
 from vitbench.runtime.session import AgentSession, LayerTime, LoadInfo, Readings
 from vitbench.runtime.tensors import TensorFile, TensorSpec, write_tensor
-from vitbench.runtime.trtexec_engine import Engine, EngineShelf, Gpu, fetch
+from vitbench.runtime.trtexec_engine import Engine, Gpu, fetch
 from vitbench.transport.base import Transport
 from vitbench.trtexec.command import Run, check_known, run_command
 from vitbench.trtexec.flags import Tool
 from vitbench.trtexec.log import parse
 from vitbench.trtexec.outputs import read_outputs
+from vitbench.trtexec.profile import read_profile
 from vitbench.trtexec.refusals import NoResult, Reason
 from vitbench.trtexec.result import TimedRun, read_result
 from vitbench.trtexec.timing import PAPER, Timing, warmup_ms
 
 SPARE_S = 30.0
-# A short run, before anything is timed, tells how long a request takes.
-PILOT_ITERATIONS, PILOT_WARMUP_MS, PILOT_LIMIT_S = 10, 200, 600.0
+# Of runs that are not for their times, or come before those.
+SHORT_ITERATIONS, SHORT_WARMUP_MS = 10, 200
 OUTPUTS_LIMIT_S = 600.0
-# trtexec is no child of the agent: what it uses would count as another program's. And the clock of a GPU that
-# has nothing to do any more says nothing, unless it is locked.
+# trtexec is no child of the agent: what it uses would count as another program's. And a clock says nothing
+# when there is nothing to do any more, unless it is locked.
 NOT_OURS = ("own_cpu_ns", "cpu_busy_ns", "peak_rss_bytes")
 
 
@@ -123,8 +124,9 @@ class TrtexecSession:
             "engine": known.engine.made,
             "build_s": known.engine.build_s,
             "layer_types": dict(known.engine.layer_types),
+            "timing_cache": known.engine.timing_cache,
             "build_command": shlex.join(known.engine.build_command),
-            "run_command": shlex.join(self._run_command(self._timing(PILOT_ITERATIONS, PILOT_WARMUP_MS))),
+            "run_command": shlex.join(self._run_command(self.timing_of(SHORT_ITERATIONS, SHORT_WARMUP_MS))),
             "samples": not known.text_only,
         }
         if known.engine.note is not None:
@@ -137,7 +139,7 @@ class TrtexecSession:
         if agent is None:
             return {}
         readings = {name: value for name, value in agent.probe().items() if name not in NOT_OURS}
-        if readings.get("clocks_locked") is not True and "gpu_clock_mhz" in readings:
+        if readings.get("clocks_locked") is not True:
             readings.pop("clock_mhz", None)
         return readings
 
@@ -154,7 +156,7 @@ class TrtexecSession:
             NoResult: it failed, timed something else than was asked for, or told nothing to be trusted.
             TargetUnreachable: the link was lost.
         """
-        found = self._timed(self._timing(timed, warmup_ms(warmup, self._known.expected_ns)), limit_s)
+        found = self.timed(self.timing_of(timed, warmup_ms(warmup, self._known.expected_ns)), limit_s)
         if found.source == "text" and not self._known.text_only:
             # Blocks with samples and blocks without cannot stand in one record: their medians differ in kind.
             raise NoResult(Reason.TRUNCATED, "trtexec left no file of times this time", "run it again")
@@ -165,10 +167,21 @@ class TrtexecSession:
         return [self._outputs(group, out_dir, number) for number, group in enumerate(inputs)]
 
     def profile(self, n: int) -> tuple[LayerTime, ...]:
-        """Refuse: layers are timed by the tensorrt runtime."""
-        raise UsageError("the trtexec runtime cannot tell the time of each layer")
+        """Time the layers of the engine over n requests, in a run of trtexec of its own."""
+        file = f"{self._transport.scratch()}/profile.json"
+        timing = Timing(iterations=n, warmup_ms=SHORT_WARMUP_MS)
+        self._passed(self._run(timing, self._inputs, profile=file))
+        told = fetch(self._transport, file)
+        if told is None:
+            raise NoResult(Reason.TRUNCATED, "trtexec passed, but left no times of layers", "run it again")
+        kinds = self._known.engine.layers
+        return tuple(
+            LayerTime(layer.name, kinds.get(layer.name) or "unknown", layer.average_ns * n, n)
+            for layer in read_profile(told).layers
+        )
 
-    def _timing(self, iterations: int, warm_ms: int) -> Timing:
+    def timing_of(self, iterations: int, warm_ms: int) -> Timing:
+        """What is timed, by the target's options; the authors' protocol is what it is."""
         if self._options["protocol"] == "paper":
             return PAPER
         return Timing(
@@ -193,7 +206,8 @@ class TrtexecSession:
         check_known(self._known.tool, argv)
         return argv
 
-    def _timed(self, timing: Timing, limit_s: float) -> TimedRun:
+    def timed(self, timing: Timing, limit_s: float) -> TimedRun:
+        """One run of trtexec, checked."""
         times = f"{self._transport.scratch()}/times.json"
         done = self._transport.execute(self._run_command(timing, times=times), limit_s + SPARE_S)
         content = None if done.returncode else fetch(self._transport, times)
@@ -201,17 +215,7 @@ class TrtexecSession:
 
     def _outputs(self, group: Sequence[TensorFile], out_dir: Path, number: int) -> list[TensorFile]:
         file = f"{self._transport.scratch()}/outputs.json"
-        run = Run(
-            engine=self._known.engine.path,
-            timing=Timing(iterations=1, warmup_ms=0),
-            inputs=self._pushed(group),
-            outputs=file,
-            device=self._options["device"],
-        )
-        argv = run_command(self._known.tool, run)
-        check_known(self._known.tool, argv)
-        done = repeated(lambda: self._transport.execute(argv, OUTPUTS_LIMIT_S))
-        parse(together(done.stdout, done.stderr, done.returncode), returncode=done.returncode)
+        self._passed(self._run(Timing(iterations=1, warmup_ms=0), group, outputs=file))
         told = fetch(self._transport, file)
         if told is None:
             raise NoResult(Reason.TRUNCATED, "trtexec passed, but left no file of outputs", "run it again")
@@ -219,6 +223,25 @@ class TrtexecSession:
             write_tensor(each.name, each.values, out_dir / f"output-{number}-{place}.bin")
             for place, each in enumerate(read_outputs(told))
         ]
+
+    def _run(self, timing: Timing, inputs: Sequence[TensorFile], **files: str) -> list[str]:
+        """A run that is not for its times."""
+        run = Run(
+            engine=self._known.engine.path,
+            timing=timing,
+            inputs=self._pushed(inputs),
+            outputs=files.get("outputs"),
+            profile=files.get("profile"),
+            device=self._options["device"],
+        )
+        argv = run_command(self._known.tool, run)
+        check_known(self._known.tool, argv)
+        return argv
+
+    def _passed(self, argv: Sequence[str]) -> None:
+        """Run trtexec, which may be run again, and see that it passes."""
+        done = repeated(lambda: self._transport.execute(argv, OUTPUTS_LIMIT_S))
+        parse(together(done.stdout, done.stderr, done.returncode), returncode=done.returncode)
 
     def _pushed(self, tensors: Sequence[TensorFile]) -> tuple[tuple[str, str], ...]:
         return tuple((each.name, self._transport.push(each.path)) for each in tensors)
@@ -233,53 +256,3 @@ class TrtexecSession:
                 agent.watch_gpu(self._options["device"])
                 self._agent = agent
         return self._agent
-
-
-def pilot(
-    transport: Transport,
-    tool: Tool,
-    gpu: Gpu,
-    engine: Engine,
-    inputs: Sequence[TensorFile],
-    options: Mapping[str, Any],
-) -> Known:
-    """Run an engine shortly: whether it loads, how long a request takes, and whether samples can be had.
-
-    Raises:
-        NoResult: it does not load, or what trtexec tells cannot be trusted.
-    """
-    guess = Known(tool, gpu, engine, expected_ns=0, text_only=False)
-    session = TrtexecSession(transport, guess, inputs, options)
-    timing = session._timing(PILOT_ITERATIONS, PILOT_WARMUP_MS)
-    found = repeated(lambda: session._timed(timing, PILOT_LIMIT_S))
-    total = (
-        sorted(found.samples.total_ns) if found.samples else [found.run.median_ns or found.run.avg_ns or 0]
-    )
-    return replace(guess, expected_ns=max(1000, total[len(total) // 2]), text_only=found.source == "text")
-
-
-def prepare(
-    transport: Transport,
-    tool: Tool,
-    gpu: Gpu,
-    model: Path,
-    inputs: Sequence[TensorFile],
-    options: Mapping[str, Any],
-    *,
-    engine: str | None = None,
-) -> Known:
-    """An engine that runs: the given one, the one that an earlier run kept, else a new one.
-
-    A kept engine that TensorRT does not load is built anew.
-    """
-    if engine is not None:
-        return pilot(transport, tool, gpu, Engine(engine, "kept", None, {}, (), None), inputs, options)
-    shelf = EngineShelf(transport, tool, gpu, model, options)
-    kept = shelf.kept() if options["reuse_engine"] else None
-    if kept is not None:
-        try:
-            return pilot(transport, tool, gpu, kept, inputs, options)
-        except NoResult as error:
-            if error.reason not in (Reason.ENGINE, Reason.CRASHED):
-                raise
-    return pilot(transport, tool, gpu, shelf.build(), inputs, options)

@@ -11,13 +11,19 @@ WHERE_FROM = (
     f"`{OPTION}` in the target's options names it"
 )
 # The first of its arguments that can be run, for `sh -c`.
-FIND = 'for P in "$@"; do command -v "$P" && exit 0; done; exit 1'
+FIND = """\
+for P in "$@"; do
+  case "$P" in "~/"*) P="$HOME/${P#??}";; esac
+  command -v "$P" && exit 0
+done
+exit 1
+"""
 # The directory of the engine of a key, made where it is not there, for `sh -c`.
 MAKE = (
     "B=${VITBENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vitbench}/engines\n"
     'mkdir -p "$B/$1" && cd "$B/$1" && pwd'
 )
-ENGINE, PARTIAL, LAYERS, TIMING_CACHE = "engine.plan", "engine.partial", "layers.json", "timing.cache"
+ENGINE, PARTIAL, LAYERS, TIMINGS = "engine.plan", "engine.partial", "layers.json", "timings"
 
 
 def candidates(chosen: str | None) -> tuple[str, ...]:
