@@ -5,15 +5,19 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vitbench import runtime
-from vitbench.errors import UsageError, VitbenchError
+from vitbench.errors import VitbenchError
 from vitbench.pipeline.device import Device
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Comparison
 from vitbench.records.profile import MOST_OPERATORS, OperatorTime, Profile
 from vitbench.runtime import AgentSession, LayerTime
 from vitbench.study.layers import GraphModules, attention_modules, place_of
+
+if TYPE_CHECKING:
+    from vitbench.runtime.base import AnySession
 
 WARM_S, PROFILE_S = 1.0, 4.0
 WARM_ITERATIONS, PROFILE_ITERATIONS = (2, 20), (5, 50)
@@ -55,14 +59,19 @@ def profile(device: Device) -> Profile:
     options = device.engine.profile_options(device.options(0), device.link.scratch())
     model_file = device.artifact.model_file if device.artifact else None
     with runtime.open_session(device.link, device.engine, model_file, options, device.inputs()) as session:
-        if not isinstance(session, AgentSession):
-            raise UsageError(f"the {device.engine.name} runtime cannot tell the time of each layer")
         engine = f"{device.engine.name} {session.loaded.runtime_version}"
-        iterations = _warm(session)
+        iterations = _iterations(session)
         layers = session.profile(iterations)
     if device.artifact is None or (attention := attention_modules(device.cell.workload.model)) is None:
         return summarise(layers, iterations, engine, None, ())
     return summarise(layers, iterations, engine, GraphModules.read(device.artifact.model_file), attention)
+
+
+def _iterations(session: AnySession) -> int:
+    """How many iterations are worth their time; a tool warms up by itself."""
+    if isinstance(session, AgentSession):
+        return _warm(session)
+    return _fitting(PROFILE_S, session.expected_ns() / NS_PER_S, PROFILE_ITERATIONS)
 
 
 def _warm(session: AgentSession) -> int:
