@@ -236,7 +236,10 @@ def test_an_engine_is_built_again_when_that_is_asked_for(play: Play, model: Path
     assert ask(model, engines, rebuild=True)["origin"] == "built"
     again = ask(model, engines, rebuild=True)
     assert again["origin"] == "rebuilt"
-    assert told(again)["timing"] == "+", "the times of the first build's tactics were there"
+    assert (told(again)["timing"], again["timings"]) == ("", "new"), "times of tactics are measured anew"
+    assert told(ask(model, engines, workspace_mb=1))["timing"] == "+"
+    pinned = ask(model, engines, rebuild=True, timing_cache="pin")
+    assert (told(pinned)["timing"], pinned["timings"]) == ("++", "pinned")
 
 
 def test_times_of_tactics_are_kept_pinned_or_not_used(play: Play, model: Path, engines: Path) -> None:
@@ -262,7 +265,7 @@ def test_a_timing_cache_of_another_machine_is_refused(play: Play, model: Path, e
     (cache,) = engines.glob("timing-*.cache")
     cache.write_bytes(b"foreign")
     with pytest.raises(AgentError, match="refuses the timing cache"):
-        ask(model, engines, rebuild=True)
+        ask(model, engines, workspace_mb=1)
 
 
 def test_old_engines_make_room(

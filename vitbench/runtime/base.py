@@ -129,7 +129,7 @@ class Runtime(ABC):
             on_stage: told what begins, before it begins.
 
         Returns:
-            What was done, in words; None where nothing is made, or was made before.
+            What was done, in words; None where nothing is made, or was made before and may stay.
 
         Raises:
             ToolError: the device cannot make it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -114,7 +115,7 @@ class TensorRt(Runtime):
         self, transport: Transport, model: Path, *, anew: bool, on_stage: Callable[[str], None]
     ) -> str | None:
         """Build the engine of a model on the device, unless it is there."""
-        if (id(transport), str(model)) in self._engines:
+        if not anew and (id(transport), str(model)) in self._engines:
             return None
         on_stage(f"building its TensorRT engine on {transport.target.name}, unless it is there")
         engine = self._engine(transport, model, self.load_options(), anew=anew)
@@ -194,7 +195,9 @@ class TensorRt(Runtime):
             with AgentSession(transport, transport.start_agent(label)) as agent:
                 found = agent.examine(self.name, {"device": self.load_options()["device"]})
             refuse_missing(found, transport.target)
-            version = parse_version(".".join(str(found["version"]).split(".")[:4]))
+            # Packages add words to it: 8.6.1.post1.
+            numbers = re.match(r"[\d.]*\d", str(found["version"]))
+            version = parse_version(numbers[0]) if numbers else None
             if version is None:
                 raise ToolError(f"TensorRT on {transport.target.name} calls itself '{found['version']}'")
             self._versions[id(transport)] = version

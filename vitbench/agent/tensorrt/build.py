@@ -114,11 +114,15 @@ class _Builder:
         }
 
     def _attach_timing(self, settings: Any) -> str:
-        """Give the builder the times of tactics that are kept; returns what there was."""
+        """Give the builder the times of tactics that are kept; returns what there was.
+
+        A build that is made anew measures them anew: with the old times it would be the old engine again.
+        """
         mode = self._options.timing_cache
         if mode == "off":
             return "off"
-        content = self._timing.read_bytes() if self._timing.is_file() else b""
+        kept = self._timing.is_file() and not (mode == "keep" and self._options.rebuild)
+        content = self._timing.read_bytes() if kept else b""
         cache = settings.create_timing_cache(content)
         if not settings.set_timing_cache(cache, False):
             raise module.failure(f"refuses the timing cache {self._timing}", self._logger)

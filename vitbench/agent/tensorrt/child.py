@@ -47,7 +47,7 @@ def run(task: str, request: Dict[str, Any], timeout_s: float = TIMEOUT_S) -> Dic
     return reply
 
 
-def installed_version(timeout_s: float = 60.0) -> Optional[str]:
+def installed_version(timeout_s: float = 30.0) -> Optional[str]:
     """Version of the TensorRT that this Python would import; None where it has none, or a broken one."""
     from importlib import metadata, util
 

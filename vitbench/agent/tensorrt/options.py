@@ -20,7 +20,7 @@ class BuildOptions:
             bytes), `optimization_level` (0 to 5, where there are levels), `avg_timing` (runs of a tactic
             that are averaged), `timing_cache` ("keep", "pin": used as it is and never written, "off"),
             `device` (number of the GPU), `directory` (of the engines; the user's cache when None),
-            `rebuild` (although there is one).
+            `rebuild` (although there is one, and with times of tactics measured anew unless they are pinned).
 
     Raises:
         AgentError: one is missing, unknown, or not of its kind.
