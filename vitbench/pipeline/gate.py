@@ -316,7 +316,10 @@ class _Gated:
 
         A build chosen by timing is a draw of its own; confirmed on the same draw, its luck would count twice.
         """
-        return [replace(device, request=replace(device.request, no_cache=True)) for device in self.devices]
+        anew = [replace(device, request=replace(device.request, no_cache=True)) for device in self.devices]
+        for device in anew:
+            device.prepare(self.bench.progress)
+        return anew
 
     def _judge(self, stage: int, comparison: Comparison, alpha: float, pairs: int) -> None:
         limit = self.planned.limits.regression
