@@ -140,7 +140,10 @@ def test_an_engine_may_be_built_anew(make: Make) -> None:
     assert len(bench.asked("--onnx=")) == 2
     same = bench.new_runtime()
     with same.open_session(bench.link, bench.model, same.load_options()):
-        assert same.prepare(bench.link, bench.model, anew=True, on_stage=stages.append) is None
+        assert same.prepare(bench.link, bench.model, anew=False, on_stage=stages.append) is None
+    assert len(bench.asked("--onnx=")) == 2
+    assert same.prepare(bench.link, bench.model, anew=True, on_stage=stages.append) == prepared[0]
+    assert len(bench.asked("--onnx=")) == 3
 
 
 def test_a_kept_engine_that_does_not_load_is_built_again(make: Make, tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_the_tail_of_a_log_tells_by_its_last_banner() -> None:
     assert log.queries is None
 
 
+@pytest.mark.parametrize("before", ["\x1b[32m", "2025-01-01T00:00:00Z ", "trtexec-1  | ", "> "])
+def test_what_others_put_before_or_behind_a_line(before: str) -> None:
+    kept = "\r\n".join(f"{before}{line}" for line in text("trt-8.6").splitlines())
+    assert parse(kept, returncode=0).summary == read("trt-8.6").summary
+
+
 def test_a_build_alone_has_no_summary() -> None:
     lines = text("trt-10.3").splitlines()
     kept = [line for line in lines if "ms, max" not in line]

@@ -47,6 +47,9 @@ def test_a_banner() -> None:
     old = read_banner("&&&& RUNNING TensorRT.trtexec # trtexec")
     assert old is not None
     assert old.version is None
+    kept = read_banner("2025-01-01T00:00:00Z trtexec-1 | &&&& FAILED TensorRT.trtexec [TensorRT v8601]")
+    assert kept is not None
+    assert kept.what == "FAILED"
     assert read_banner("echo '&&&& PASSED TensorRT.trtexec [TensorRT v8601]'") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from vitbench.trtexec.flags import Tool
 from vitbench.trtexec.version import Version, parse_version
 
 if TYPE_CHECKING:
+    from vitbench.export.parity import OutputsSession
     from vitbench.runtime.trtexec_session import Known, TrtexecSession
 
 # The parsers of TensorRT 8 read opsets up to 17.
@@ -95,7 +97,7 @@ class Trtexec(Runtime):
     ) -> str | None:
         """Build the engine of a model on the device, unless it is there."""
         options = self.load_options()
-        if self._key(transport, model, options, None) in self._known:
+        if not anew and self._key(transport, model, options, None) in self._known:
             return None
         on_stage(f"building its TensorRT engine on {transport.target.name} by trtexec, unless it is there")
         engine = self.known(transport, model, options, anew=anew).engine
@@ -142,7 +144,7 @@ class Trtexec(Runtime):
         from vitbench.runtime.trtexec_prepare import prepare
 
         key = self._key(transport, model, options, engine)
-        if key not in self._known:
+        if anew or key not in self._known:
             tool = self.tool(transport)
             gpu = find_gpu(transport, tool, options["device"])
             self._known[key] = prepare(
@@ -177,6 +179,12 @@ class Trtexec(Runtime):
     def refuse_too_many_threads(self, transport: Transport, threads: int) -> None:
         """Refuse any number of threads: a GPU computes."""
         raise UsageError("--threads means nothing to trtexec, which computes on a GPU", "drop --threads")
+
+    def host_checker(self, model: Path) -> AbstractContextManager[OutputsSession]:
+        """This machine, rounding as half precision does: what a graph can show without its device."""
+        from vitbench.runtime.fp16_emulated import emulated_checker
+
+        return emulated_checker(model)
 
     def profile_options(self, options: Mapping[str, Any], directory: str) -> dict[str, Any]:
         """The same: layers are timed in a run of their own."""

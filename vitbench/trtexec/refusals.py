@@ -47,7 +47,7 @@ class NoResult(ToolError):
 
 
 # A build that goes well warns of tactics that lack memory, and explains at length what fails how.
-_HARMLESS = re.compile(r"^\s*&&&&|\[[VIW]\]")
+_HARMLESS = re.compile(r"&&&& |\[[VIW]\]")
 
 
 @dataclass(frozen=True)

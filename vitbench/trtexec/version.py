@@ -9,8 +9,9 @@ from typing import Literal, cast
 
 Banner = Literal["RUNNING", "PASSED", "FAILED", "WAIVED"]
 
+# Whoever kept a log may have put a time or a name before each line.
 _BANNER = re.compile(
-    r"^\s*&&&& (?P<what>RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec\b"
+    r"(?:^|[\s|>\]])&&&& (?P<what>RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec\b"
     r"(?:\s*\[TensorRT v(?P<version>[\d.]+)\])?(?:\s*\[b(?P<build>\d+)\])?"
 )
 _LINE = re.compile(r"\bTensorRT version:\s*(?P<version>\d+(?:\.\d+){1,3})\s*$")
@@ -42,7 +43,7 @@ class BannerLine:
 
 def read_banner(line: str) -> BannerLine | None:
     """Read a banner; None where the line is none."""
-    match = _BANNER.match(line)
+    match = _BANNER.search(line)
     if match is None:
         return None
     build = int(match["build"]) if match["build"] else None
