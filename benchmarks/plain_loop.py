@@ -1,6 +1,8 @@
 """A plain loop over a runtime, with nothing of vitbench: the yardstick of the fidelity benchmark.
 
-    python benchmarks/plain_loop.py MODEL.onnx|MODEL.tflite INPUT.bin THREADS
+A graph of ATen operators is a form of our own and read by vitbench; the loop over it is plain PyTorch.
+
+    python benchmarks/plain_loop.py MODEL.onnx|MODEL.tflite|graph.json INPUT.bin THREADS [DEVICE]
 
 Reads an iteration count a line on stdin, runs that many, prints the nanoseconds of each.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -43,11 +46,41 @@ def tflite_request(model: str, data: str, threads: int) -> Callable[[], object]:
     return request
 
 
+def torch_request(model: str, data: str, threads: int, device: str) -> Callable[[], object]:
+    """One request of PyTorch, operator by operator: in, compute, out."""
+    import torch
+
+    from vitbench.agent.backends.aten import Graph
+
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False
+    graph = Graph(Path(model), device)
+    (entry,), (out,) = graph.inputs, graph.outputs
+    pinned = device != "cpu"
+    given = torch.from_numpy(np.fromfile(data, entry["dtype"]).reshape(entry["shape"]))
+    given = given.pin_memory() if pinned else given
+    taken = torch.empty(out["shape"], dtype=getattr(torch, out["dtype"]), pin_memory=pinned)
+
+    @torch.inference_mode()
+    def request() -> object:
+        (result,) = graph.module(given.to(device, non_blocking=True, copy=True))
+        taken.copy_(result, non_blocking=True)
+        if pinned:
+            torch.cuda.current_stream().synchronize()
+        return taken
+
+    return request
+
+
 def main() -> None:
     """Answer each count on stdin with the times of that many requests."""
     model, data, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    make = tflite_request if model.endswith(".tflite") else onnx_request
-    request = make(model, data, threads)
+    if model.endswith(".json"):
+        request = torch_request(model, data, threads, sys.argv[4])
+    else:
+        make = tflite_request if model.endswith(".tflite") else onnx_request
+        request = make(model, data, threads)
     for line in sys.stdin:
         times = []
         for _ in range(int(line)):

@@ -38,9 +38,13 @@ class CudaTorch(Runtime):
             raise UsageError("torch is not installed", _HINT) from None
 
     def made_for(self, transport: Transport | None) -> MadeFor:
-        """Itself; a build of PyTorch without CUDA is refused before anything is made for it."""
+        """Itself; a build of PyTorch without CUDA is refused before anything is made for it.
+
+        What is installed here says nothing of another machine's, or another Python's, PyTorch.
+        """
         made = super().made_for(transport)
-        if transport is not None and made.version.endswith(CPU_BUILD) and self._device() != "cpu":
+        here = transport is not None and self.target.transport == "local" and self.target.python is None
+        if here and made.version.endswith(CPU_BUILD) and self._device() != "cpu":
             raise UsageError(f"this torch ({made.version}) has no CUDA", _HINT)
         return made
 
