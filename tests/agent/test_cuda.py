@@ -156,9 +156,12 @@ def test_a_buffer_takes_no_other_size(driver: cuda.Driver) -> None:
 def test_memory_that_is_not_there(gpu: Any, driver: cuda.Driver) -> None:
     with (
         cuda.Context(driver, 0, spin_wait=True) as context,
-        pytest.raises(cuda.CudaError, match="cuMemAlloc_v2 failed: CUDA_ERROR_OUT_OF_MEMORY, out of memory"),
+        pytest.raises(
+            cuda.CudaError, match="cuMemAlloc_v2 failed: CUDA_ERROR_OUT_OF_MEMORY, out of memory"
+        ) as raised,
     ):
         context.device_memory(gpu.memory_bytes + 1)
+    assert raised.value.kind == "memory"
 
 
 def test_events_give_the_gpus_own_time(driver: cuda.Driver) -> None:

@@ -171,6 +171,22 @@ def test_a_builder_that_crashes_leaves_the_agent_alive(
     assert list((tmp_path / "engines").iterdir()) == []
 
 
+def test_a_builder_that_takes_too_much_memory(python: Path, pyz: Path, model: Path, tmp_path: Path) -> None:
+    with agent(python, pyz, VITBENCH_STAND_IN_FAILS="build-killed") as started:
+        killed = started.build(model, tmp_path / "engines")["error"]
+    assert killed["kind"] == "memory"
+    assert "by signal 9 (SIGKILL), as what takes more memory than there is" in killed["message"]
+    with agent(python, pyz, VITBENCH_STAND_IN_FAILS="build-memory") as started:
+        refused = started.build(model, tmp_path / "engines")["error"]
+    assert refused["kind"] == "memory"
+    assert "Cuda Runtime (out of memory)" in refused["message"]
+
+
+def test_a_crash_after_the_answer_is_none(python: Path, pyz: Path, model: Path, tmp_path: Path) -> None:
+    with agent(python, pyz, VITBENCH_STAND_IN_FAILS="crash-at-end") as started:
+        assert started.build(model, tmp_path / "engines")["origin"] == "built"
+
+
 def test_an_error_of_the_builder_comes_through(python: Path, pyz: Path, model: Path, tmp_path: Path) -> None:
     with agent(python, pyz) as started:
         reply = started.build(model, tmp_path / "engines", avg_timing=0)

@@ -1,6 +1,7 @@
 """TensorRT on the GPU of this machine: engines, parity, the loop that times, graphs, layers.
 
-The agent runs under the Python that VITBENCH_TENSORRT_PYTHON names, else under this one.
+The agent runs under the Python that VITBENCH_TENSORRT_PYTHON names, else under this one. It takes no notice
+of PYTHONPATH: packages that lie elsewhere are named by a `.pth` file in that Python's site-packages.
 """
 
 from __future__ import annotations

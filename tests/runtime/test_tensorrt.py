@@ -14,7 +14,7 @@ from tests.support.tensorrt_stand_in.interpreter import make_python
 from tests.support.tensorrt_stand_in.toys import write_toy
 from vitbench import runtime, transport
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ExitCode, ToolError, UsageError, VitbenchError
+from vitbench.errors import ExitCode, OutOfMemory, ToolError, UsageError, VitbenchError
 from vitbench.records.schema import EnginePart
 from vitbench.runtime import MadeFor, TensorFile, tensorrt
 from vitbench.runtime.tensorrt import TensorRt
@@ -196,6 +196,15 @@ def test_a_load_that_fails_for_another_reason_builds_nothing(
     monkeypatch.setenv("VITBENCH_STAND_IN_FAILS", "no-gpu")
     with pytest.raises(ToolError, match="the NVIDIA driver finds no GPU"):
         engine.open_session(link, model, engine.load_options(), inputs)
+
+
+def test_memory_that_is_not_there(
+    target: Make, link: Transport, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITBENCH_STAND_IN_FAILS", "build-memory")
+    with pytest.raises(OutOfMemory, match="out of memory") as raised:
+        TensorRt(target()).prepare(link, model, anew=False, on_stage=lambda _: None)
+    assert "--batch" in str(raised.value.hint)
 
 
 def test_a_builder_that_crashes(

@@ -27,6 +27,14 @@ def test_the_agent_runs_under_it(tmp_path: Path) -> None:
     assert described["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
+def test_it_is_found_from_where_vitbench_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_python(tmp_path / "python", packages=False)
+    monkeypatch.chdir(tmp_path)
+    with transport.open(target("python/bin/python")) as link, open_agent(link) as agent:
+        # The environment's own, not what its link leads to.
+        assert agent.examine("tensorrt", {})["executable"] == str(tmp_path / "python" / "bin" / "python")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

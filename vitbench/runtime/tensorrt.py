@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ToolError, UsageError
+from vitbench.errors import OutOfMemory, ToolError, UsageError
 from vitbench.export.manifest import DamagedArtifact, read_manifest
 from vitbench.runtime.base import MadeFor, ProtocolFacts, Runtime, StreamFacts, check_options
 from vitbench.runtime.session import AgentSession
@@ -135,7 +135,7 @@ class TensorRt(Runtime):
         try:
             session = self._load(transport, self._engine(transport, model, options), options, inputs)
         except ToolError as error:
-            if REFUSED not in error.message:
+            if REFUSED not in error.message or isinstance(error, OutOfMemory):
                 raise
             # Whole, and yet not for this TensorRT any more.
             session = self._load(

@@ -117,7 +117,8 @@ class LocalTransport(Transport):
         return self._found
 
     def _ask_python(self, chosen: str) -> Python:
-        executable = str(Path(chosen).expanduser())
+        # Agents run in another directory. (Links are left alone: they tell environments from each other.)
+        executable = str(Path(chosen).expanduser().absolute()) if "/" in chosen else chosen
         wanted = 'name one that runs in the target\'s file: `python = "/path/to/python3"`'
         try:
             done = self.execute([executable, "-E", "-c", "import sys; print(*sys.version_info[:3])"], 60)

@@ -5,5 +5,5 @@ Put on the path of a Python (see `interpreter.py`), this directory gives it a pa
 
 VITBENCH_STAND_IN_TENSORRT   version to play, 10.3.0 unless it is set
 VITBENCH_STAND_IN_FAILS      what goes wrong: no-gpu, import, build-crash, build-hangs, build-refused,
-                             capture
+                             build-memory, build-killed, crash-at-end, capture
 """

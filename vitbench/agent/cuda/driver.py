@@ -36,7 +36,7 @@ class CudaError(AgentError):
     """
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__("runtime", message)
+        super().__init__("memory" if status == OUT_OF_MEMORY else "runtime", message)
         self.status = status
 
 

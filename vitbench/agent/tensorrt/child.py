@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -40,7 +41,8 @@ def run(task: str, request: Dict[str, Any], timeout_s: float = TIMEOUT_S) -> Dic
                 raise AgentError("runtime", f"the {task} did not end in {timeout_s:g} s") from None
             raise
     if process.returncode:
-        raise AgentError("runtime", f"the {task} of TensorRT {_ended(process.returncode)}")
+        kind = "memory" if process.returncode == -signal.SIGKILL else "runtime"
+        raise AgentError(kind, f"the {task} of TensorRT {_ended(process.returncode)}")
     reply: Dict[str, Any] = json.loads(out)
     if "error" in reply:
         raise AgentError(reply["error"]["kind"], reply["error"]["message"])
@@ -75,6 +77,9 @@ def serve() -> None:
     except AgentError as error:
         reply = {"error": {"kind": error.kind, "message": error.message}}
     pipes.write(replies, json.dumps(reply).encode())
+    sys.stderr.flush()
+    # What the libraries would do at the end may crash, and then a good answer would count for nothing.
+    os._exit(0)
 
 
 def _task(name: str) -> Callable[[Dict[str, Any]], Dict[str, Any]]:

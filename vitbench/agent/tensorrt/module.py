@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, List
 
@@ -10,6 +11,7 @@ from ..errors import AgentError
 # Set by stand-ins of the package, as those of the tests are: what they tell is no measurement.
 STAND_IN = "VITBENCH_STAND_IN"
 MAX_LINES = 8
+_MEMORY = re.compile(r"out ?of ?memory|insufficient memory|memory .*could not be allocated", re.IGNORECASE)
 
 
 def load() -> Any:
@@ -57,4 +59,5 @@ def make_logger(trt: Any) -> Any:
 def failure(what: str, logger: Any) -> AgentError:
     """What TensorRT failed at, with the errors that it logged."""
     told = "; ".join(line.strip() for line in logger.errors[-MAX_LINES:])
-    return AgentError("runtime", f"TensorRT {what}: {told or 'it says no more'}")
+    kind = "memory" if _MEMORY.search(told) else "runtime"
+    return AgentError(kind, f"TensorRT {what}: {told or 'it says no more'}")

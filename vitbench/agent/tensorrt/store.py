@@ -7,12 +7,13 @@ timing-<key>.cache   times of tactics, of one GPU and one version of TensorRT
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 from ..errors import AgentError
 
@@ -132,12 +133,14 @@ class EngineStore:
 
     def _make_room(self, key: str) -> None:
         """Remove the least recently used engines beyond what may lie here, but not the one of this key."""
-        engines: List[Path] = sorted(
-            self.directory.glob("*.engine"), key=lambda path: path.stat().st_mtime, reverse=True
-        )
+        found = []
+        for path in self.directory.glob("*.engine"):
+            with contextlib.suppress(FileNotFoundError):  # somebody else makes room as well
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
         total = 0
-        for path in engines:
-            total += path.stat().st_size
+        for _, size, path in sorted(found, reverse=True):
+            total += size
             if total > MAX_BYTES and path != self.engine(key):
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)

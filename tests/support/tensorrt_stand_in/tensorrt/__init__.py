@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
+import signal
 import time
 from enum import IntEnum
 from pathlib import Path
@@ -231,6 +233,15 @@ class Builder:
             os.abort()
         while fails("build-hangs"):
             time.sleep(0.1)
+        if fails("build-killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fails("build-memory"):
+            self._logger.log(
+                ILogger.ERROR, "[defaultAllocator.cpp] Error Code 1: Cuda Runtime (out of memory)"
+            )
+            return None
+        if fails("crash-at-end"):
+            atexit.register(os.abort)
         if fails("build-refused"):
             self._logger.log(ILogger.ERROR, "Could not find any implementation for node {ForeignNode[a...b]}")
             return None
