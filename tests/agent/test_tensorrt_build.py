@@ -99,6 +99,14 @@ def test_a_node_that_nothing_would_hold_is_an_error(play: Play, model: Path, eng
         ask(model, engines, islands=[f"n{number}" for number in range(6)])
 
 
+def test_what_the_parser_puts_between_is_held_as_well(play: Play, tmp_path: Path, engines: Path) -> None:
+    play("8.6.1")
+    between = [["ONNXTRT_Broadcast", "Reshape", ["FLOAT"]], ["ONNXTRT_Broadcast_7", "Reshape", ["HALF"]]]
+    model = write_toy(tmp_path / "model", nodes=[*TYPED, *between])
+    assert told(ask(model, engines))["held"] == ["qk", "kv", "ONNXTRT_Broadcast"]
+    assert told(ask(model, engines, islands=[]))["held"] == []
+
+
 def test_integers_of_an_island_stay_what_they_are(play: Play, tmp_path: Path, engines: Path) -> None:
     play("8.6.1")
     model = write_toy(tmp_path / "model", nodes=[*TYPED, ["which", "TopK", ["FLOAT", "INT32"]]])

@@ -9,7 +9,8 @@ from . import versions
 
 # Layers that compute nothing, or whose type is their very purpose: a constraint would change what they are.
 UNTYPED = ("CAST", "IDENTITY", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE")
-INTEGERS = ("INT8", "INT32", "INT64", "UINT8", "BOOL")
+INTEGERS = {"INT8", "INT32", "INT64", "UINT8", "BOOL"}
+PARSERS_OWN = "ONNXTRT_"
 MOST_NAMES = 5
 
 
@@ -50,7 +51,8 @@ def _tell(error: Any) -> str:
 def hold_islands(trt: Any, network: Any, islands: List[str]) -> int:
     """Keep the layers of some nodes in fp32, where the builder would choose types by itself.
 
-    A node gives its name to its layer. Layers whose type is their purpose are found, and left alone.
+    A node gives its name to its layer. Layers whose type is their purpose are found, and left alone. What the
+    parser puts between two of them to make their shapes fit is held as well.
 
     Returns:
         How many layers are held.
@@ -63,11 +65,12 @@ def hold_islands(trt: Any, network: Any, islands: List[str]) -> int:
     held = 0
     for index in range(network.num_layers):
         layer = network.get_layer(index)
-        if layer.name not in names:
+        dtypes = [layer.get_output(position).dtype.name for position in range(layer.num_outputs)]
+        between = layer.name.startswith(PARSERS_OWN) and set(dtypes) == {"FLOAT"}
+        if not (names and between) and layer.name not in names:
             continue
         found.add(layer.name)
-        outputs = [layer.get_output(position) for position in range(layer.num_outputs)]
-        if layer.type.name in UNTYPED or any(output.dtype.name in INTEGERS for output in outputs):
+        if layer.type.name in UNTYPED or set(dtypes) & INTEGERS:
             continue
         layer.precision = trt.float32
         for position in range(layer.num_outputs):
