@@ -32,12 +32,13 @@ TARGETS = {name: spec for name, spec in catalog.load_targets().items() if spec.d
 @pytest.mark.parametrize(("facts", "own"), DEVICES)
 def test_each_device_fills_its_own_row_and_no_other(facts: dict[str, Any], own: str) -> None:
     names = {name for name, spec in TARGETS.items() if is_one_of(spec.devices, next(iter(facts.values())))}
-    assert names == {own}
+    # A device that may be measured in two ways has a target for each.
+    assert names - {f"{own}-trtexec"} == {own}
     refuse_other_device(TARGETS[own], facts, "whatever the runtime says")
     other = "a100" if own == "h200" else "h200"
     with pytest.raises(UsageError, match=f"target '{other}' is for") as refused:
         refuse_other_device(TARGETS[other], facts, "whatever the runtime says")
-    assert refused.value.hint == f"measure it as -t {own}"
+    assert (refused.value.hint or "").startswith(f"measure it as -t {own}")
 
 
 @pytest.mark.parametrize(
