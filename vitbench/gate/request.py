@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitbench import catalog
 from vitbench.catalog import DeviceOptions, TargetSpec
-from vitbench.errors import UsageError, VitbenchError
+from vitbench.errors import MeasurementInvalid, UsageError, VitbenchError
 from vitbench.gate import baseline as baselines
 from vitbench.gate.baseline import Asked, Baseline, BaselineCell, Place
 from vitbench.gate.config import (
@@ -179,6 +179,12 @@ def _planned(cell: BaselineCell, config: Config, asked: AskedGate) -> PlannedCel
         request = candidate_request(cell.asked, _target(cell, asked), asked)
         found = request.cells[0]
         transport = found.target.transport
+        if found.target.simulated != cell.simulated:
+            raise MeasurementInvalid(
+                f"the target of {cell.label} {_scripted(cell.simulated)} when the baseline was saved, "
+                "and is the other now",
+                "save the baseline anew",
+            )
         if tuple(found.workload.model.resolution) != tuple(cell.resolution):
             before, now = (
                 catalog.format_resolution(size) for size in (cell.resolution, found.workload.model.resolution)
@@ -193,6 +199,10 @@ def _planned(cell: BaselineCell, config: Config, asked: AskedGate) -> PlannedCel
     return PlannedCell(
         cell, limits, waivers_of(config, cell.model, cell.resolution, cell.target), request, problem
     )
+
+
+def _scripted(simulated: bool) -> str:
+    return "was scripted" if simulated else "was a device"
 
 
 def _target(cell: BaselineCell, asked: AskedGate) -> str:

@@ -74,6 +74,13 @@ def blocks_of(comparison: Comparison, side: int) -> list[Block]:
     return [comparison.sides[side].blocks[pair.blocks[side]] for pair in pairs]
 
 
+def remarks(comparison: Comparison) -> list[str]:
+    """What befell single pairs, and blocks that never became steady: random order keeps the verdict right."""
+    return [
+        reason for reason in comparison.reasons if reason.startswith("pair ") or "to a steady state" in reason
+    ]
+
+
 def first_temperature_c(comparison: Comparison) -> float | None:
     """Temperature before the first block, where blocks of a later stage begin again."""
     blocks = [block for side in comparison.sides for block in side.blocks]

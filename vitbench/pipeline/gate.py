@@ -334,8 +334,7 @@ class _Gated:
                 self.planned.limits.memory,
             )
             self.checks += [memory] if memory is not None else []
-        if comparison.status == "unsteady":
-            self.notes += [reason for reason in comparison.reasons if "steady" in reason]
+        self.notes += stages.remarks(comparison)
         ratio = "no ratio" if found.ratio is None or math.isnan(found.ratio) else f"ratio {found.ratio:.3f}"
         self.bench.progress.note(f"{self.label}: stage {stage}: {ratio}, {found.outcome}")
 

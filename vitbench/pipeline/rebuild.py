@@ -33,8 +33,6 @@ def rebuild(saved: BaselineCell, sources: Sources, scratch: Path) -> Artifact:
     Raises:
         CannotRebuild: a commit is missing, the export failed, or another artifact came out.
     """
-    if saved.key is None:
-        raise CannotRebuild("the baseline does not say what it was made of")
     if sources.project is None and sources.directory is None:
         raise CannotRebuild("it was saved outside of a checkout, or from changes that were not committed")
     here = Path.cwd()
@@ -45,15 +43,19 @@ def rebuild(saved: BaselineCell, sources: Sources, scratch: Path) -> Artifact:
     code = project if sources.project is None else _checkout(project, sources.project, scratch / "project")
     cache = scratch / "cache"
     _export(saved, directory, code, cache)
+    made = ArtifactCache(cache)
     try:
-        found = ArtifactCache(cache).get(saved.key)
+        # Not by the baseline's key, which knows the place of a Python file: what runs is what counts.
+        found = [made.get(entry.key) for entry in made.entries()]
     except DamagedArtifact as damage:
         raise CannotRebuild(f"what was exported is damaged: {damage}") from None
-    if found is None:
-        raise CannotRebuild("other versions of the exporter or the runtime are installed than it was made by")
-    if found.digest != saved.digest:
-        raise CannotRebuild(f"its sources give {found.digest[:12]} here, not {saved.digest[:12]}")
-    return found
+    for artifact in found:
+        if artifact is not None and artifact.digest == saved.digest:
+            return artifact
+    given = ", ".join(artifact.digest[:12] for artifact in found if artifact is not None) or "nothing"
+    raise CannotRebuild(
+        f"its sources give {given} here, not {saved.digest[:12]}: another exporter is installed"
+    )
 
 
 def _checkout(repository: Path, commit: str, into: Path) -> Path:

@@ -1,0 +1,91 @@
+"""A repository of a user, from `baseline save` on one commit to a gate on the next, with real artifacts.
+
+Real times are left to `benchmarks/gate_real.py`, for a machine that does nothing else; here the exact gates
+decide, which need no quiet.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Done, vitbench
+from tests.e2e.test_gate_ci import clone, commit, git
+
+NETWORK = """\
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, {width}, 3, padding=1), nn.ReLU(), nn.Conv2d({width}, 4, 1))
+"""
+MODEL = "py:net.py:build"
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a network, and a baseline of its commit."""
+    made = tmp_path_factory.mktemp("origin")
+    git(made, "init", "--quiet")
+    (made / "net.py").write_text(NETWORK.format(width=8))
+    (made / ".gitignore").write_text("results/*.json\nresults/gates/\n.index.json\n__pycache__/\n")
+    commit(made, "a network")
+    done = vitbench(
+        "baseline", "save", "-m", MODEL, "-t", "cpu", "-r", "32", cwd=made, VITBENCH_CACHE=cache(made)
+    )
+    assert done.code == 0, done.err
+    commit(made, "its baseline")
+    return made
+
+
+def cache(directory: Path) -> str:
+    """A cache of its own: nothing is at hand but what the repository brings."""
+    return str(directory.parent / f"cache-{directory.name}")
+
+
+def gate(place: Path, *more: str) -> Done:
+    return vitbench("gate", "-t", "cpu", *more, cwd=place, VITBENCH_CACHE=cache(place))
+
+
+@pytest.fixture
+def wider(origin: Path, tmp_path: Path) -> Path:
+    """A fresh clone with a commit that makes the network wider."""
+    made = clone(origin, tmp_path / "clone")
+    (made / "net.py").write_text(NETWORK.format(width=12))
+    commit(made, "a wider network")
+    return made
+
+
+def test_a_red_run_in_a_fresh_clone(wider: Path) -> None:
+    """The baseline's artifact comes from the repository; the exact gates decide, and nothing is timed."""
+    done = gate(wider, "--json", "--junit", "gate.xml")
+    assert done.code == 1, done.err
+    (cell,) = done.json()["cells"]
+    assert cell["verdict"] == "REGRESSION"
+    broken = {check["name"]: check["passed"] for check in cell["checks"]}
+    assert broken == {"params": False, "macs": False, "bytes": False, "parity": True}
+    assert cell["stages"] == []
+    assert cell["baseline_digest"] != cell["candidate_digest"]
+    saved = json.loads((wider / "results" / "baselines" / "main.json").read_text())
+    assert cell["baseline_digest"] == saved["cells"][0]["digest"]
+    assert "failure" in (wider / "gate.xml").read_text()
+
+
+def test_a_lost_artifact_is_rebuilt_from_its_commit(wider: Path) -> None:
+    """And where its commit is gone as well, nothing is measured, and nothing passes."""
+    shutil.rmtree(wider / "results" / "baselines" / "artifacts")
+    done = gate(wider, "--json")
+    assert done.code == 1, done.err
+    (cell,) = done.json()["cells"]
+    assert any("was rebuilt: no archive of it" in note for note in cell["notes"])
+    path = wider / "results" / "baselines" / "main.json"
+    document = json.loads(path.read_text())
+    document["sources"]["directory"] = "0" * 40
+    path.write_text(json.dumps(document))
+    done = gate(wider)
+    assert done.code == 3, done.err
+    assert "it cannot be rebuilt: commit 000000000000 is not in" in done.err
+    assert "REGRESSION" not in done.out
