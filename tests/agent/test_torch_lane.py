@@ -207,3 +207,12 @@ def test_how_much_memory_is_free_is_told_where_the_device_tells() -> None:
     place.torch = type("Torch", (), {"cuda": type("Cuda", (), memory | name)})
     told = explain(torch, RuntimeError("CUDA error: out of memory"), place)
     assert told.message == "a GPU has not enough memory for this network and batch (3 MiB are free now)"
+    place.torch.cuda.mem_get_info = staticmethod(_gone)
+    told = explain(torch, RuntimeError("CUDA error: out of memory"), place)
+    assert told.message == "a GPU has not enough memory for this network and batch"
+    told = explain(torch, RuntimeError("CUDA error: out of memory"), None)
+    assert told.message == "the GPU has not enough memory for this network and batch"
+
+
+def _gone(device: str) -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")

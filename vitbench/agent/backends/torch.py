@@ -39,17 +39,18 @@ class TorchBackend:
             raise AgentError("usage", f"torch cannot be imported: {error}") from None
         imported = time.perf_counter_ns()
         _switch(torch, self._options)
-        self._place = choose(torch, self._options["device"])
         # Never left: no tensor of this process is for training.
         self._inference = torch.inference_mode()
         self._inference.__enter__()
-        self._graph = Graph(Path(model), self._place.device)
+        place: Optional[Place] = None
         try:
+            place = self._place = choose(torch, self._options["device"])
+            self._graph = Graph(Path(model), place.device)
             self._network = self._load()
             self._lanes = [self._lane()]
-            self._place.finish()
+            place.finish()
         except RuntimeError as error:
-            raise explain(torch, error, self._place) from None
+            raise explain(torch, error, place) from None
         loaded = time.perf_counter_ns()
         self._info = {
             "import_ns": imported - begin,

@@ -117,8 +117,11 @@ class CudaPlace(Place):
         return str(self.torch.cuda.get_device_name(self.device))
 
     def free_mib(self) -> Optional[int]:
-        """Free memory of the device as the driver tells it."""
-        return int(self.torch.cuda.mem_get_info(self.device)[0]) // MIB
+        """Free memory of the device as the driver tells it; None where it tells nothing any more."""
+        try:
+            return int(self.torch.cuda.mem_get_info(self.device)[0]) // MIB
+        except RuntimeError:
+            return None
 
     def capture(self, run: Callable[[], Any], stream: Any) -> Tuple[Callable[[], Any], Any]:
         """Capture a CUDA graph. What runs must have run before, so that nothing is prepared inside of it."""
@@ -142,13 +145,17 @@ def choose(torch: Any, name: Any) -> Place:
     raise AgentError("usage", f"device must be cpu or cuda:N, not {name!r}")
 
 
-def explain(torch: Any, error: Exception, place: Place) -> AgentError:
-    """What PyTorch says when it fails, in words that say what to do where memory is what is missing."""
+def explain(torch: Any, error: Exception, place: Optional[Place]) -> AgentError:
+    """What PyTorch says when it fails, and clear words where memory is what is missing.
+
+    Args:
+        place: where it failed; None where there was no place yet.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if any(words in str(error) for words in NO_MEMORY):
-        free = place.free_mib() if place.is_cuda else None
+        free = place.free_mib() if place else None
         left = "" if free is None else f" ({free} MiB are free now)"
-        where = place.title() or "this machine"
+        where = (place.title() if place else "the GPU") or "this machine"
         return AgentError("memory", f"{where} has not enough memory for this network and batch{left}")
     return AgentError("runtime", f"torch {torch.__version__} failed: {lines[0]}")
 

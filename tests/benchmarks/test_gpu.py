@@ -1,0 +1,128 @@
+"""The benchmark of a GPU, run dry on this machine's processor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu, gpu_summary
+from benchmarks.gpu_summary import Outcome
+from vitbench import catalog, runtime
+from vitbench.catalog import TargetSpec
+
+
+def bench(results: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--results", str(results), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=gpu.ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_it_runs_dry_to_its_end_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    dry = ("--device", "cpu", "--model", "attention-4x16:7x7", "--minutes", "20")
+    done = bench(tmp_path, *dry, "--only", "peak", "modes", "tests")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.partition(" (")[0] for line in done.stdout.splitlines()] == [
+        *("peak: done", "modes: done"),
+        str(tmp_path / "summary.md"),
+    ]
+    text = (tmp_path / "summary.md").read_text()
+    assert "Its best in two probes" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| attention-4x16:7x7 | torch-eager"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    latency, paper, placed, compute, taken, residual = map(float, cells[2:8])
+    assert paper == pytest.approx(placed + compute + taken, rel=0.1)
+    assert latency == pytest.approx(paper + residual, rel=0.1)
+    assert cells[8].endswith("x")
+    assert float(cells[8][:-1]) > 1
+    assert cells[9].startswith("passed")
+    again = bench(tmp_path, *dry, "--only", "peak", "modes", "--resume")
+    assert again.stdout == f"{tmp_path / 'summary.md'}\n"
+
+
+def test_without_a_gpu_it_says_how_to_run_dry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "has_cuda", lambda: False)
+    assert gpu.main(["--results", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_step_that_fails_or_takes_too_long_is_told_and_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = "import sys; print('an error: no such kernel'); print('bye'); sys.exit(5)"
+    patient = "import time; print('at work', flush=True); time.sleep(60)"
+    steps = (
+        gpu.Step("failing", 1, lambda plan: [sys.executable, "-c", program]),
+        gpu.Step("patient", 1, lambda plan: [sys.executable, "-c", patient]),
+        gpu.Step("absent", 50, lambda plan: None),
+        gpu.Step("fine", 2, lambda plan: [sys.executable, "-c", "pass"]),
+    )
+    monkeypatch.setattr(gpu, "STEPS", steps)
+    begin = time.monotonic()
+    assert gpu.main(["--device", "cpu", "--results", str(tmp_path), "--minutes", "0.1"]) == 1
+    assert time.monotonic() - begin < 20
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("failing: exit code 5: an error: no such kernel")
+    assert told[1].startswith("patient: stopped after")
+    assert told[2].startswith("fine: done")
+    outcomes = json.loads((tmp_path / "steps.json").read_text())
+    assert list(outcomes) == ["failing", "patient", "fine"]
+    assert "no such kernel" in (tmp_path / "summary.md").read_text()
+
+
+def plan(tmp_path: Path, trt_python: str | None = None) -> gpu.Plan:
+    return gpu.Plan("cuda:1", tmp_path, trt_python)
+
+
+def test_the_targets_that_it_writes_are_targets(tmp_path: Path) -> None:
+    quoted = 'a "quoted" python'
+    written = plan(tmp_path, quoted)
+    gpu.write_targets(written)
+    for mode in ("eager", "compile", "graph"):
+        found = catalog.resolve_target(written.target(f"torch-{mode}"))
+        options = runtime.for_target(found).load_options()
+        assert (options["mode"], options["device"], found.precision) == (mode, "cuda:1", "fp16")
+    tensorrt: TargetSpec = catalog.resolve_target(written.target("tensorrt"))
+    assert (tensorrt.python, tensorrt.runtime) == (quoted, "tensorrt")
+    assert runtime.for_target(tensorrt).load_options()["device"] == 1
+
+
+def test_each_step_has_its_command_on_a_gpu(tmp_path: Path) -> None:
+    commands = {step.name: step.command(plan(tmp_path)) for step in gpu.STEPS}
+    assert commands["tensorrt"] is None, "nobody said where TensorRT is"
+    assert plan(tmp_path).precision == "fp16"
+    said = {name: " ".join(command) for name, command in commands.items() if command}
+    assert "tests/hardware" in said["tests"]
+    assert "--limit 0.01" in said["fidelity"]
+    assert said["modes"].count(".toml") == 3
+    for name in ("effvit-b1,", "effvit-b2,", "effvit-b3,", "effvit-l1,", "effvit-l2 "):
+        assert name in said["family"]
+    assert "effvit-b1-cityscapes:1024x2048,effvit-l1-cityscapes:1024x2048" in said["large"]
+    assert "--metric throughput --batch 1,8,64,256" in said["throughput"]
+    assert "effvit-b1+softmax effvit-b1 " in said["attention"]
+    with_tensorrt = gpu.STEPS[5].command(plan(tmp_path, "python3"))
+    assert with_tensorrt is not None
+    assert plan(tmp_path).target("tensorrt") in with_tensorrt
+
+
+def test_the_floor_is_the_longer_of_arithmetic_and_traffic(tmp_path: Path) -> None:
+    from benchmarks.example_records import example_record
+    from vitbench.report.rows import from_records
+
+    (row,) = from_records([example_record()])
+    traffic = row.bytes_read + row.bytes_written
+    peak = {"macs_per_s": 1e9, "bytes_per_s": 1e30}
+    assert gpu_summary.floor_ms(row, peak) == pytest.approx(row.macs_artifact / 1e6)
+    peak = {"macs_per_s": 1e30, "bytes_per_s": 1e9}
+    assert gpu_summary.floor_ms(row, peak) == pytest.approx(traffic / 1e6)
+
+
+def test_nothing_measured_is_a_summary_as_well(tmp_path: Path) -> None:
+    text = gpu_summary.render(tmp_path, {"peak": Outcome(1.0, "a | b")})
+    assert "| peak | 1 | a \\| b |" in text
+    assert text.count("Nothing was measured.") == 5
