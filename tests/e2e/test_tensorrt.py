@@ -84,8 +84,6 @@ def test_from_a_name_to_a_figure_that_is_no_measurement(place: Path) -> None:
     again = run(place, "--blocks", "1")
     assert "reused engine " in again.err
     assert engine_of(recorded(place)[-1]).sha256 == engine.sha256
-    refused = vitbench("report", cwd=place)
-    assert "bench" not in refused.out
 
 
 def test_what_goes_wrong_on_the_device_is_told(place: Path) -> None:

@@ -207,17 +207,6 @@ def test_memory_that_is_not_there(
     assert "--batch" in str(raised.value.hint)
 
 
-def test_a_builder_that_crashes(
-    target: Make, link: Transport, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VITBENCH_STAND_IN_FAILS", "build-crash")
-    with pytest.raises(
-        ToolError, match=r"builder on `bench`: .* was killed by signal 6 \(SIGABRT\)"
-    ) as raised:
-        TensorRt(target()).prepare(link, model, anew=False, on_stage=lambda _: None)
-    assert "the builder says a last word" in raised.value.tail
-
-
 def test_blocks_with_and_without_a_graph_are_not_mixed(
     target: Make, link: Transport, model: Path, inputs: list[TensorFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
