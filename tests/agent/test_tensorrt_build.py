@@ -267,13 +267,17 @@ def test_times_of_tactics_are_kept_pinned_or_not_used(play: Play, model: Path, e
     assert ask(model, engines, timing_cache="pin")["key"] != pinned["key"]
 
 
-def test_a_timing_cache_of_another_machine_is_refused(play: Play, model: Path, engines: Path) -> None:
+@pytest.mark.parametrize("content", [b"foreign", b"damaged"])
+def test_a_timing_cache_that_is_not_taken(play: Play, model: Path, engines: Path, content: bytes) -> None:
     play("10.3.0")
     ask(model, engines)
     (cache,) = engines.glob("timing-*.cache")
-    cache.write_bytes(b"foreign")
+    cache.write_bytes(content)
     with pytest.raises(AgentError, match="refuses the timing cache"):
-        ask(model, engines, workspace_mb=1)
+        ask(model, engines, timing_cache="pin")
+    again = ask(model, engines, workspace_mb=1)
+    assert (again["timings"], told(again)["timing"]) == ("new", "")
+    assert cache.read_bytes() == b"+"
 
 
 def test_old_engines_make_room(

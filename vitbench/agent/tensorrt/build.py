@@ -123,7 +123,17 @@ class _Builder:
             return "off"
         kept = self._timing.is_file() and not (mode == "keep" and self._options.rebuild)
         content = self._timing.read_bytes() if kept else b""
-        cache = settings.create_timing_cache(content)
-        if not settings.set_timing_cache(cache, False):
-            raise module.failure(f"refuses the timing cache {self._timing}", self._logger)
+        if content and not self._set_timing(settings, content):
+            if mode == "pin":
+                raise module.failure(f"refuses the timing cache {self._timing}", self._logger)
+            print(f"{self._timing} is not taken, and made anew", file=sys.stderr, flush=True)
+            content = b""
+        if not content and not self._set_timing(settings, b""):
+            raise module.failure("takes no timing cache", self._logger)
         return "pinned" if mode == "pin" else "used" if content else "new"
+
+    @staticmethod
+    def _set_timing(settings: Any, content: bytes) -> bool:
+        """Whether the builder takes these times of tactics: not those of another GPU or version."""
+        cache = settings.create_timing_cache(content)
+        return cache is not None and bool(settings.set_timing_cache(cache, False))

@@ -203,8 +203,8 @@ class BuilderConfig:
     def get_tactic_sources(self) -> int:
         return self.sources
 
-    def create_timing_cache(self, content: bytes) -> TimingCache:
-        return TimingCache(content)
+    def create_timing_cache(self, content: bytes) -> Optional[TimingCache]:
+        return None if content == b"damaged" else TimingCache(content)
 
     def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
         self.timing = cache
