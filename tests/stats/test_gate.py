@@ -135,6 +135,8 @@ def test_the_effect_that_is_printed_is_seen_as_often_as_printed(
     seen = gate.rejects(centre + pair_sd * rng.standard_normal((8000, pairs)), LIMIT, gate.ALPHA)
     seen &= gate.rejects(centre + pair_sd * rng.standard_normal((8000, second)), LIMIT, alpha)
     assert seen.mean() == pytest.approx(0.95, abs=0.012)
+    assert gate.power(math.expm1(centre), LIMIT, pair_sd, pairs, cells) == pytest.approx(0.95, abs=1e-3)
+    assert gate.power(LIMIT, LIMIT, pair_sd, pairs, cells) < 1e-3
 
 
 @pytest.mark.parametrize("seed", [51, 52, 53])

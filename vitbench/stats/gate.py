@@ -152,15 +152,28 @@ def pass_chance(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
     return 1 - either
 
 
-@lru_cache(maxsize=256)
+def power(slowdown: float, limit: float, pair_sd: float, pairs: int, cells: int) -> float:
+    """P[both stages see a slowdown of this size], for normal differences; see `visible`."""
+    beyond = math.log1p(slowdown) - math.log1p(limit)
+    if pair_sd <= 0:
+        return float(beyond > 0)
+    return float(np.mean(_shifts(pairs, cells) < beyond / pair_sd))
+
+
 def _needed_shift(pairs: int, cells: int) -> float:
     """By how many standard deviations the centre must lie beyond the limit for power 0.95."""
+    return float(np.quantile(_shifts(pairs, cells), POWER, method="higher"))
+
+
+@lru_cache(maxsize=64)
+def _shifts(pairs: int, cells: int) -> Floats:
+    """From which shift on, in standard deviations, both stages of each draw reject; infinite for never."""
     second, alpha = second_stage(cells, pairs)
     worst = np.full(DRAWS, -np.inf)
     for number, (count, level) in enumerate(((pairs, ALPHA), (second, alpha))):
         z, alike = _draws(count, number)
         worst = np.maximum(worst, np.where(alike, np.inf, -_lower_bounds(z, level)))
-    return float(np.quantile(worst, POWER, method="higher"))
+    return worst
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,218 @@
+"""Does the gate keep its promises on this machine? Gates of `effvit-b0` at 96x96 on `cpu`, one by one.
+
+First a long run of pairs of the network with itself: it tells the noise, and so the pairs K and the limit d
+of every gate that follows; and the time of an iteration, of which 10 % and 5 % are planted into an artifact
+that stays byte for byte as it is (`benchmarks.planted`). Long paired runs of each plant then say what it
+really comes to. Then
+
+    null   50 gates in which nothing changed: no false regression; the share of PASS beside the printed one
+    10     20 gates with 10 % planted: caught in at least 19
+    5      20 gates with 5 % planted: caught as often as the printed power says
+    cost   one gate over B0 and B1 at 224 and an attention block, when nothing changed: under 5 minutes
+
+Each gate is a record below `results/gate-real/`, and what is there already is not run again: stop this
+whenever you like, and start it again to go on. A gate that was disturbed counts as what it ended with. The
+plants work on this machine's ONNX Runtime; with a scripted target this only shows that it runs.
+
+    python -m benchmarks.gate_real [--kinds null,10,5,cost] [--runs N] [--results DIR] [--target cpu]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from benchmarks.planted import planted
+from vitbench.errors import VitbenchError
+from vitbench.gate.baseline import place_of
+from vitbench.gate.cost import in_words
+from vitbench.gate.request import AskedGate
+from vitbench.gate.save import requests_of
+from vitbench.measure import CellProgress
+from vitbench.pipeline.baseline import save_baseline
+from vitbench.pipeline.calibrate import calibrate
+from vitbench.pipeline.gate import gate_baseline
+from vitbench.records.files import write_atomically
+from vitbench.records.gate import GateRecord
+from vitbench.records.store import Store
+from vitbench.stats.gate import pass_chance, power, visible
+from vitbench.stats.pairs import signed_rank_interval
+
+MODEL, RESOLUTION = "effvit-b0", "96x96"
+RUNS = {"null": 50, "10": 20, "5": 20, "cost": 1}
+PLANTS = {"10": 0.10, "5": 0.05}
+COST_CELLS = ("effvit-b0:224", "effvit-b1:224", "attention-8x16:14x14")
+COST_LIMIT_S = 300.0
+LONG_PAIRS = 40
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the long runs found: the noise, the gate that fits it, and what the plants come to."""
+
+    latency_ms: float
+    pair_sd: float
+    pairs: int
+    limit: float
+    extra_ns: dict[str, int]
+    achieved: dict[str, tuple[float, float, float]]
+
+
+class Said:
+    """Prints what a pipeline says."""
+
+    def stage(self, cell: str, text: str) -> None:
+        """Say nothing."""
+
+    def measuring(self, cell: str, progress: CellProgress) -> None:
+        """Say nothing: a terminal that is drawn on is load."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def calibrated(root: Path, target: str, pairs: int) -> Setting:
+    """The long runs, or what they found when they were made."""
+    path = root / "setting.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        found["achieved"] = {kind: tuple(values) for kind, values in found["achieved"].items()}
+        return Setting(**found)
+    place = str(root / "calibrate")
+    requests = [request for _, _, request in requests_of([MODEL], [target], [RESOLUTION])]
+    cell = calibrate(requests, place, Said(), pairs=pairs).cells[0]
+    latency_ms = cell.noise.latency_ms
+    extra_ns = {kind: round(share * latency_ms * 1e6) for kind, share in PLANTS.items()}
+    achieved = {}
+    for number, (kind, extra) in enumerate(extra_ns.items(), 1):
+        with planted(extra):
+            noise = calibrate(requests, place, Said(), pairs=pairs, seed=number).cells[0].noise
+        interval = signed_rank_interval(noise.differences)
+        achieved[kind] = (math.exp(interval.estimate), math.exp(interval.low), math.exp(interval.high))
+    setting = Setting(latency_ms, cell.pair_sd, cell.pairs, cell.limit, extra_ns, achieved)
+    write_atomically(path, json.dumps(vars(setting), indent=1).encode())
+    return setting
+
+
+def taken(place: Path) -> dict[int, GateRecord]:
+    """Gates that are there already and were not interrupted, by seed."""
+    if not place.is_dir():
+        return {}
+    found, problems = Store(place).records()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    gates = [record for record in found if isinstance(record, GateRecord) and not record.interrupted]
+    return {record.seed: record for record in gates}
+
+
+def run(kind: str, root: Path, target: str, setting: Setting, runs: int) -> dict[int, GateRecord]:
+    """The gates of a kind, those that are missing made now."""
+    place = root / kind
+    baseline = place_of("main", str(place))
+    if not baseline.files.exists("main.json"):
+        models, sizes = ([MODEL], [RESOLUTION]) if kind != "cost" else (list(COST_CELLS), [])
+        save_baseline(requests_of(models, [target], sizes), baseline, Said())
+    asked = AskedGate(simulated=True)
+    if kind != "cost":
+        asked = replace(asked, pairs=setting.pairs, limit=setting.limit)
+    for seed in range(runs):
+        if seed in taken(place):
+            continue
+        with planted(setting.extra_ns[kind]) if kind in PLANTS else nullcontext():
+            record = gate_baseline("main", asked, str(place), Said(), config=_no_config(root), seed=seed)
+        if record.interrupted:
+            raise SystemExit("interrupted; start this again to go on")
+        verdicts = ", ".join(cell.verdict for cell in record.cells)
+        print(f"{kind} {seed + 1}/{runs}: {verdicts}, {record.wall_s:.0f} s", flush=True)
+    return {seed: record for seed, record in taken(place).items() if seed < runs}
+
+
+def summarise(root: Path, setting: Setting) -> tuple[list[str], bool]:
+    """What was promised beside what was seen, and whether nothing that was seen breaks a promise."""
+    sd, pairs, limit = setting.pair_sd, setting.pairs, setting.limit
+    lines = [
+        f"{MODEL} at {RESOLUTION}: {setting.latency_ms:.3f} ms, pair sd {sd:.2%}; calibrated: "
+        f"K = {pairs}, d = {limit:.1%}, sees {visible(limit, sd, pairs, 1):.1%} with power 0.95",
+        "",
+        "| planted | achieved [95 %] | gates | verdicts | promised | seen |",
+        "|:---|:---|---:|:---|:---|:---|",
+    ]
+    kept = True
+    for kind in ("null", *PLANTS):
+        found = taken(root / kind)
+        if not found:
+            continue
+        verdicts = Counter(record.cells[0].verdict for record in found.values())
+        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+        caught = verdicts["REGRESSION"]
+        if kind == "null":
+            promised = f"no REGRESSION; {pass_chance(limit, sd, pairs, 1):.1%} PASS"
+            seen = f"{caught} REGRESSION; {verdicts['PASS'] / len(found):.1%} PASS"
+            achieved, kept = "-", kept and caught == 0
+        else:
+            ratio, low, high = setting.achieved[kind]
+            achieved = f"{ratio - 1:+.2%} [{low - 1:+.2%}, {high - 1:+.2%}]"
+            chance = power(ratio - 1, limit, sd, pairs, 1)
+            promised = f"caught in {chance:.1%}"
+            seen = f"caught in {caught / len(found):.1%}"
+            if kind == "10":
+                promised += ", at least 19 of 20"
+                kept = kept and caught >= math.ceil(0.95 * len(found))
+            else:
+                kept = kept and abs(caught - chance * len(found)) <= _reach(chance, len(found))
+        lines.append(f"| {kind} | {achieved} | {len(found)} | {told} | {promised} | {seen} |")
+    if costs := [record.wall_s for record in taken(root / "cost").values()]:
+        seen_s = median(costs)
+        kept = kept and seen_s < COST_LIMIT_S
+        lines += ["", f"the gate over {', '.join(COST_CELLS)}: {in_words(seen_s)}, under 5 min was promised"]
+    return lines, kept
+
+
+def _reach(chance: float, count: int) -> float:
+    """Three standard deviations of a binomial count, and one for its steps."""
+    return 3 * math.sqrt(count * chance * (1 - chance)) + 1
+
+
+def _no_config(root: Path) -> Path:
+    """An empty configuration: whatever lies in the working directory is of no account here."""
+    path = root / "gate.toml"
+    if not path.exists():
+        write_atomically(path, b"")
+    return path
+
+
+def main() -> None:
+    """Run what is missing of the kinds that are asked for, and summarise all there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kinds", default=",".join(RUNS), help="of null, 10, 5, cost (default: all)")
+    parser.add_argument("--runs", type=int, help="gates of each kind (default: 50, 20, 20, 1)")
+    parser.add_argument("--pairs", type=int, default=LONG_PAIRS, help="pairs of each long run (default: 40)")
+    parser.add_argument("--target", default="cpu", help="target (default: cpu)")
+    parser.add_argument("--results", type=Path, default=Path("results/gate-real"))
+    options = parser.parse_args()
+    root: Path = options.results
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        setting = calibrated(root, options.target, options.pairs)
+        for kind in options.kinds.split(","):
+            run(kind, root, options.target, setting, options.runs or RUNS[kind])
+    except VitbenchError as error:
+        print(error.explain(), file=sys.stderr)
+        raise SystemExit(int(error.exit_code)) from None
+    lines, kept = summarise(root, setting)
+    text = "\n".join(lines) + "\n"
+    write_atomically(root / "summary.md", text.encode())
+    print(text, end="")
+    raise SystemExit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The planted slowdown: as large as asked, in the second side alone, with the artifact as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from benchmarks.planted import planted
+from tests.runtime.conftest import inputs, model
+from vitbench import measure, transport
+from vitbench.catalog import resolve_target
+from vitbench.measure import make_plan
+from vitbench.runtime import TensorFile, for_target, open_session
+
+__all__ = ["inputs", "model"]
+EXTRA_NS = 20_000_000
+
+
+def test_it_is_in_the_second_side_alone(model: Path, inputs: list[TensorFile]) -> None:
+    before = hashlib.sha256(model.read_bytes()).hexdigest()
+    target = resolve_target("cpu")
+    engine = for_target(target)
+    plan = make_plan("quick-pairs", blocks=4)
+    with transport.open(target) as link, planted(EXTRA_NS):
+
+        def session(block: int) -> AbstractContextManager[Any]:
+            return open_session(link, engine, model, engine.load_options(block=block), inputs[:1])
+
+        result = measure.measure_pairs((session, session), plan)
+    first, second = (median(block.median_ms for block in side) for side in result.blocks)
+    assert second - first == pytest.approx(EXTRA_NS / 1e6, rel=0.5)
+    # Inside of the call that computes, where it is timed.
+    samples = result.blocks[1][0].samples
+    assert min(samples.compute_ns) >= EXTRA_NS
+    assert max(samples.h2d_ns) < EXTRA_NS
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == before
+
+
+def test_nothing_of_it_is_left_afterwards() -> None:
+    start, pairs = transport.local.LocalTransport.start_agent, measure.measure_pairs
+    with planted(1):
+        assert measure.measure_pairs is not pairs
+    assert measure.measure_pairs is pairs
+    assert transport.local.LocalTransport.start_agent is start
