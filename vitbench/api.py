@@ -1,10 +1,10 @@
-"""The public Python interface: networks by name."""
+"""The public Python interface: networks by name, and the regression gate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +15,10 @@ from vitbench.zoo.init import seed_weights
 from vitbench.zoo.weights import load_reference_state_dict as _load
 from vitbench.zoo.weights import read_checkpoint
 
-__all__ = ["build", "load_reference_state_dict", "to_deploy"]
+if TYPE_CHECKING:
+    from vitbench.records.gate import GateRecord
+
+__all__ = ["build", "gate", "load_reference_state_dict", "to_deploy"]
 
 
 def build(
@@ -67,6 +70,48 @@ def build(
         keep = not deploy or spec.form == "train"
         _load(module, read_checkpoint(Path(weights)), keep_branches=keep)
     return in_form(module, spec.form) if deploy else module
+
+
+def gate(
+    baseline: str = "main",
+    *,
+    models: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    results: str | Path = "results",
+    config: str | Path | None = None,
+    pairs: int | None = None,
+    max_regression: float | None = None,
+    seed: int | None = None,
+    simulated: bool = False,
+) -> GateRecord:
+    """Measure the artifacts of a baseline beside today's, in pairs, and say what is slower for certain.
+
+    Args:
+        baseline: name, path or URL of a saved baseline.
+        models: patterns of the cells to gate; all when empty.
+        targets: names or TOML files of targets; those of the baseline when empty.
+        results: where baselines and records are.
+        config: limits and waivers; `gate.toml` of the working directory, if there is one, when None.
+        pairs: of the first stage of every cell, from 7 on.
+        max_regression: slowdown that is allowed, of every cell, as a fraction.
+        seed: of the order inside of pairs; drawn when None.
+        simulated: whether scripted targets are gated too.
+
+    Returns:
+        The record, which is stored as well: `record.cells[0].verdict` is PASS, IMPROVEMENT, REGRESSION,
+        INCONCLUSIVE or NOT MEASURED.
+
+    Raises:
+        UsageError: the baseline or the configuration cannot be read, or nothing is selected.
+    """
+    from vitbench.gate.request import AskedGate
+    from vitbench.pipeline.gate import gate_baseline
+    from vitbench.pipeline.quiet import Silent
+
+    asked = AskedGate(models=models, targets=targets, pairs=pairs, limit=max_regression, simulated=simulated)
+    return gate_baseline(
+        baseline, asked, str(results), Silent(), config=Path(config) if config else None, seed=seed
+    )
 
 
 def load_reference_state_dict(module: torch.nn.Module, mapping: Mapping[str, Any]) -> torch.nn.Module:

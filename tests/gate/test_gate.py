@@ -386,3 +386,22 @@ def test_ctrl_c_keeps_what_was_decided(scene: Scene, tmp_path: Path, monkeypatch
     assert [cell.verdict for cell in record.cells] == ["PASS", "INCONCLUSIVE"]
     assert "interrupted by the user" in record.notes[0]
     assert read(place_of("main", "results")).cells
+
+
+def test_a_limit_that_is_none_is_refused(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    for limit in (0.0, -0.1, 1.0):
+        with pytest.raises(UsageError, match="limit must be above 0 and below 1"):
+            run(AskedGate(simulated=True, limit=limit))
+
+
+def test_from_python(scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from vitbench import api
+
+    write_target(tmp_path)
+    save()
+    with caplog.at_level("INFO", logger="vitbench"):
+        record = api.gate(pairs=7, max_regression=0.05, seed=1, simulated=True)
+    assert (record.cells[0].verdict, record.cells[0].limit) == ("PASS", 0.05)
+    assert "gating 1 cell" in caplog.text

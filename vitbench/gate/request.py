@@ -154,6 +154,9 @@ def _check_options(asked: AskedGate) -> None:
             f"under {MIN_PAIRS} pairs the test cannot reach its level; the default is 10",
         )
 
+    if asked.limit is not None and not 0 < asked.limit < 1:
+        raise UsageError(f"a limit must be above 0 and below 1, not {asked.limit:.4g}", "0.03 is 3 %")
+
 
 def _select(baseline: Baseline, place: Place, asked: AskedGate) -> list[BaselineCell]:
     """The cells that are asked for, one or more."""

@@ -1,0 +1,80 @@
+"""The commands around the gate as processes: help, calibrate, against the history; and what they import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import vitbench
+from tests.e2e.test_imports import PROBE
+from tests.gate.scripted import write_target
+from tests.gate.test_history import steady, store
+
+NEVER = {"torch", "onnx", "onnxscript", "onnxruntime", "tensorrt"}
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """A directory with twelve sessions, and one that is slower."""
+    store(tmp_path / "results", [*steady(12), 22.0])
+    return tmp_path
+
+
+def test_against_the_history(measured: Path) -> None:
+    asked = ("gate", "--against-history", "-m", "effvit-b2", "-t", "cpu")
+    advisory = vitbench(*asked, cwd=measured)
+    assert advisory.code == 0, advisory.err
+    assert "REGRESSION" in advisory.out
+    assert "advisory" in advisory.out
+    strict = vitbench(*asked, "--strict", "--json", cwd=measured)
+    assert strict.code == 1, strict.err
+    assert strict.json()["mode"] == "history"
+    refused = vitbench("gate", "--against-history", "-m", "cga*", cwd=measured)
+    assert refused.code == 2
+    assert "nothing to gate" in refused.err
+
+
+def test_a_history_as_a_report(measured: Path) -> None:
+    done = vitbench("report", "--history", "effvit-b2", "-t", "cpu", cwd=measured)
+    assert done.code == 0, done.err
+    assert "13 sessions" in done.out
+    assert vitbench("report", "--history", "cga-m0", cwd=measured).code == 3
+    vitbench("report", "--history", "effvit-b2", "-f", "json", "-o", "history.json", cwd=measured)
+    assert len(json.loads((measured / "history.json").read_text())[0]["sessions"]) == 13
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gate", "--against-history"],
+        ["gate", "--help"],
+        ["baseline", "list"],
+        ["calibrate", "--help"],
+        ["report", "--history", "effvit-b2"],
+    ],
+)
+def test_they_import_neither_torch_nor_a_runtime(measured: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(arguments)],
+        cwd=measured,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["code"] == 0, done.stderr
+    assert not set(seen["modules"]) & NEVER
+
+
+def test_calibrate_proposes_a_gate(tmp_path: Path) -> None:
+    write_target(tmp_path)
+    asked = ("calibrate", "-m", "attention-8x16:4x4", "-t", "board", "--pairs", "8")
+    done = vitbench(*asked, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "P(all 1 pass when nothing changed)" in done.out
+    assert 'match = "attention-8x16:4x4"' in done.out
+    assert vitbench("calibrate", "-t", "board", cwd=tmp_path).code == 2
