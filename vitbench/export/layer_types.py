@@ -181,11 +181,10 @@ class _Network:
         self._parser = trt.OnnxParser(self.network, self._logger)
         if not self._parser.parse_from_file(str(model)):
             errors = [self._parser.get_error(place).desc() for place in range(self._parser.num_errors)]
-            raise ToolError(
-                f"tensorrt-rtx refuses {model.name}: {(errors or ['no reason given'])[0]}",
-                "its last lines say more",
-                tail=self.log_tail(),
-            )
+            lines = [line for error in errors for line in error.splitlines()]
+            # The first names the node, the second says what is wrong with it.
+            reason = ": ".join(lines[:2]) or "it gives no reason"
+            raise ToolError(f"tensorrt-rtx refuses {model.name}: {reason}", tail=self.log_tail())
 
     def log_tail(self) -> str:
         """The last errors and warnings."""
