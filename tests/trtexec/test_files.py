@@ -73,7 +73,7 @@ def test_layer_times() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[]", "{}", "[1]", '[{"count": 0}]', '[{"count": 1}, {"timeMs": 1}]'),
+        *("", "[]", "{}", "[1]", '[{"count": 0}]', '[{"count": 5}]', '[{"count": 1}, {"timeMs": 1}]'),
         *('[{"count": 1}, {"name": "a"}]', '[{"count": 1}, {"name": "a", "timeMs": -1, "averageMs": 1}]'),
     ],
 )
@@ -95,6 +95,7 @@ def tensor(**fields: object) -> dict[str, object]:
         ({"Format/Datatype": "Float"}, "fp32"),
         ({"Format": "Row major linear", "DataType": "FP16"}, "fp16"),
         ({"Format": "Row major linear", "DataType": "BFloat16"}, "bf16"),
+        ({"Format": "kLINEAR", "DataType": "kHALF"}, "fp16"),
         ({"Format/Datatype": "Int64"}, "int64"),
         ({"Format/Datatype": "N/A due to dynamic shapes"}, None),
         ({}, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,57 @@ def test_two_runs_in_one_log_are_no_result() -> None:
     assert refused(twice, 0).reason is Reason.AMBIGUOUS
 
 
+def parts(name: str) -> tuple[str, str]:
+    """A log before its summary, and from there on."""
+    begin, heading, end = text(name).partition("=== Performance summary")
+    return begin, heading + end
+
+
+def test_parts_of_two_runs_are_no_result() -> None:
+    """The end of a run that passed and the begin of another one, each of which tells half."""
+    begin, end = parts("trt-10.3")
+    other_begin, other_end = parts("trt-8.6")
+    same_version = begin.replace("# trtexec", "# trtexec --onnx=another.onnx").replace("v8601", "v100300")
+    for log in (
+        other_end + begin,
+        text("trt-8.6") + "&&&& FAILED TensorRT.trtexec [TensorRT v8601] # trtexec\n",
+        "&&&& FAILED TensorRT.trtexec [TensorRT v8601] # trtexec\n" + text("trt-8.6"),
+        other_begin + end,
+        same_version + end,
+    ):
+        assert refused(log).reason is Reason.AMBIGUOUS
+
+
+def test_banners_that_are_cut_or_broken_are_of_one_run() -> None:
+    names = ",".join(f"layer{number}:fp32" for number in range(400))
+    version = "TensorRT.trtexec [TensorRT v8601] # trtexec"
+    held = text("trt-8.6").replace(version, f"{version} --layerPrecisions={names}")
+    broken = text("trt-8.6").replace(
+        "PASSED TensorRT.trtexec [TensorRT v8601] # trtexec ", f"PASSED {version}\n"
+    )
+    for log in (held, broken):
+        assert parse(log).summary == read("trt-8.6").summary
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[09/10/2024-11:00:09] [E] [TRT] 1: Cuda Runtime (an illegal memory access was encountered)",
+        "Segmentation fault (core dumped)",
+        "terminate called after throwing an instance of 'std::runtime_error'",
+    ],
+)
+def test_a_run_that_fails_after_it_has_passed(line: str) -> None:
+    error = refused(f"{text('trt-8.6')}\n{line}\n")
+    assert error.reason is Reason.CRASHED
+    assert line in error.message
+
+
+def test_errors_of_a_run_that_passes_are_told() -> None:
+    log = text("trt-8.6").replace("&&&& PASSED", "[E] [TRT] 2: OutOfMemory: tactic skipped\n&&&& PASSED")
+    assert Caution(Warned.ERRORS) in parse(log).warnings
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -149,12 +201,18 @@ def test_two_runs_in_one_log_are_no_result() -> None:
         ("max = 7.4 ms", "max = inf ms"),
         ("max = 7.4 ms", "max = -7.4 ms"),
         ("percentile(90%) = 6.9 ms", "percentile(90%) = 69 ms"),
+        ("percentile(90%) = 6.9 ms", "percentile(90%) = 7.35 ms"),
     ],
 )
 def test_figures_that_contradict_each_other(old: str, new: str) -> None:
     log = text("trt-8.6")
     assert old in log
     assert refused(log.replace(old, new), 0).reason is Reason.CONTRADICTORY
+
+
+def test_computing_that_took_no_time() -> None:
+    log = re.sub(r"= [\d.e-]+ ms", "= 0 ms", text("trt-8.6"))
+    assert refused(log, 0).reason is Reason.CONTRADICTORY
 
 
 def test_a_figure_that_is_cut_within_its_unit_is_none() -> None:
@@ -230,11 +288,19 @@ def test_a_default_that_contradicts_what_was_asked_for(timing: Timing, words: st
     assert words in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["Data transfers", "CUDA Graph", "Spin-wait"])
+@pytest.mark.parametrize(
+    "name", ["Data transfers", "CUDA Graph", "Spin-wait", "ExposeDMA", "Inference Streams", "Duration"]
+)
 def test_an_option_that_decides_and_is_not_told(name: str) -> None:
     lines = [line for line in text("trt-8.6").splitlines() if f"[I] {name}:" not in line]
     with pytest.raises(NoResult, match="does not say which"):
         check_echo(read_echo(lines), SERIAL_86)
+
+
+def test_a_duration_that_cannot_be_read_is_not_passed_over() -> None:
+    log = text("trt-8.6").replace("Duration: 0s (+ 200ms warm up)", "Duration: forever")
+    with pytest.raises(NoResult, match="`Duration: forever`"):
+        check_echo(read_echo(log.splitlines()), SERIAL_86)
 
 
 def test_only_sections_of_options_are_read() -> None:

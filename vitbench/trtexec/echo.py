@@ -22,9 +22,11 @@ _DURATION = re.compile(
 )
 _INFERENCE = "Inference Options"
 STATES = {True: "Enabled", False: "Disabled"}
-# What each flag that 11 flipped is called where it is echoed. A log that does not tell cannot be trusted.
+# What each flag that 11 flipped is called where it is echoed.
 _FLIPPED = {"Data transfers": "transfers", "CUDA Graph": "cuda_graph", "Spin-wait": "spin_wait"}
-_STREAMS = ("Inference Streams", "Streams")
+_STREAMS, _DURATIONS, _OVERLAP = ("Inference Streams", "Streams"), ("Duration",), "ExposeDMA"
+# A log that does not tell one of these cannot be trusted.
+_DECIDING = (*_FLIPPED, _OVERLAP)
 
 
 @dataclass(frozen=True)
@@ -63,26 +65,29 @@ def check_echo(echo: Echo, timing: Timing, *, tail: str = "") -> None:
     """
     for name, wanted in _wanted(timing).items():
         told = echo.inference(name)
-        if told is None and name in _FLIPPED:
-            raise NoResult(
-                Reason.OTHER_OPTIONS,
-                f"trtexec does not say which `{name}` it ran with, so what it timed is not known",
-                "use a trtexec that echoes its options, or report this version",
-                tail=tail,
-            )
+        if told is None and name in _DECIDING:
+            raise _silent(name, tail)
         if told is not None and told.lower() != wanted.lower():
             raise _other(name, told, wanted, tail)
-    streams = next((value for name in _STREAMS if (value := echo.inference(name)) is not None), None)
-    if streams is not None and streams != str(timing.streams):
+    streams = _told(echo, _STREAMS, tail)
+    if streams != str(timing.streams):
         raise _other("Streams", streams, str(timing.streams), tail)
-    _check_duration(echo.inference("Duration"), timing, tail)
+    _check_duration(_told(echo, _DURATIONS, tail), timing, tail)
+
+
+def _told(echo: Echo, names: tuple[str, ...], tail: str) -> str:
+    """An option that is told under one of these names."""
+    found = next((value for name in names if (value := echo.inference(name)) is not None), None)
+    if found is None:
+        raise _silent(names[-1], tail)
+    return found
 
 
 def _wanted(timing: Timing) -> dict[str, str]:
     """Echoes that are words, by name."""
     return {
         **{name: STATES[getattr(timing, field)] for name, field in _FLIPPED.items()},
-        "ExposeDMA": STATES[not timing.overlap],
+        _OVERLAP: STATES[not timing.overlap],
         "Iterations": str(timing.iterations),
         "Sleep time": "0ms",
         "Idle time": "0ms",
@@ -90,12 +95,19 @@ def _wanted(timing: Timing) -> dict[str, str]:
     }
 
 
-def _check_duration(told: str | None, timing: Timing, tail: str) -> None:
-    match = _DURATION.match(told or "")
-    if told is None or match is None:
-        return
-    if float(match["seconds"]) != 0 or float(match["ms"]) != timing.warmup_ms:
+def _check_duration(told: str, timing: Timing, tail: str) -> None:
+    match = _DURATION.match(told)
+    if match is None or float(match["seconds"]) != 0 or float(match["ms"]) != timing.warmup_ms:
         raise _other("Duration", told, f"0s (+ {timing.warmup_ms}ms warm up)", tail)
+
+
+def _silent(name: str, tail: str) -> NoResult:
+    return NoResult(
+        Reason.OTHER_OPTIONS,
+        f"trtexec does not say which `{name}` it ran with, so what it timed is not known",
+        "use a trtexec that echoes its options, or report this version",
+        tail=tail,
+    )
 
 
 def _other(name: str, told: str, wanted: str, tail: str) -> NoResult:

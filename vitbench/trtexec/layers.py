@@ -11,11 +11,12 @@ from typing import Any
 
 from vitbench.trtexec.refusals import NoResult, Reason
 
-# What versions write for a type: `Row major linear FP16 format` (8.x and 10.x), `Half` (10.x), `FP16` (11).
+# What versions write for a type: `Row major linear FP16 format` (8.x and 10.x), `Half` (10.x), `FP16` (11);
+# bindings call it `kHALF`.
 _TYPES = (
-    (re.compile(r"\b(?:fp16|half|float16)\b", re.IGNORECASE), "fp16"),
-    (re.compile(r"\b(?:bf16|bfloat16)\b", re.IGNORECASE), "bf16"),
-    (re.compile(r"\b(?:fp32|float32|float)\b", re.IGNORECASE), "fp32"),
+    (re.compile(r"\bk?(?:fp16|half|float16)\b", re.IGNORECASE), "fp16"),
+    (re.compile(r"\bk?(?:bf16|bfloat16)\b", re.IGNORECASE), "bf16"),
+    (re.compile(r"\bk?(?:fp32|float32|float)\b", re.IGNORECASE), "fp32"),
     (re.compile(r"\b(?:int8|fp8|int32|int64|bool|uint8|int4|fp4)\b", re.IGNORECASE), None),
 )
 

@@ -24,6 +24,7 @@ class Warned(StrEnum):
     D2H = "d2h-bound"
     UNSTABLE = "unstable"
     NO_GRAPH = "no-graph"
+    ERRORS = "errors"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ _WARNINGS = (
         Warned.NO_GRAPH,
         re.compile(r"useCudaGraph flag has been ignored|CUDA graph capture .*fail", re.IGNORECASE),
     ),
+    # A build that goes well tells so of tactics that it leaves out.
+    (Warned.ERRORS, re.compile(r"\[[EF]\]")),
+)
+# What is no result after the last line of a run: the GPU tells its errors late, and a crash may be one.
+_AFTERWARDS = re.compile(
+    r"\[[EF]\]|\b(?:segmentation fault|core dumped|aborted|bus error|terminate called)\b", re.IGNORECASE
 )
 _QUERIES = re.compile(r"Timing trace has (?P<found>\d{1,9}) queries")
 _GPU = re.compile(r"Selected Device:\s*(?P<found>\S.*)")
@@ -103,6 +110,7 @@ def parse(text: str, *, returncode: int | None = None) -> ToolLog:
     passed = any(banner.what == "PASSED" for banner in banners)
     if returncode not in (None, 0) or not passed:
         raise _why(lines, banners, returncode)
+    _refuse_failed_afterwards(lines.all)
     return _read(lines.all)
 
 
@@ -141,11 +149,22 @@ def _refuse_old(lines: Lines, banners: Sequence[BannerLine]) -> None:
 
 
 def _refuse_several(lines: Lines, banners: Sequence[BannerLine]) -> None:
-    for what in ("RUNNING", "PASSED"):
-        if sum(banner.what == what for banner in banners) > 1:
-            hint = "give the log of one run alone"
-            message = "the log holds several runs of trtexec"
-            raise NoResult(Reason.AMBIGUOUS, message, hint, tail=last_lines(lines.all))
+    """Refuse several runs, of which some may be there in part: one run begins once, ends once, and is one."""
+    whats = [banner.what for banner in banners]
+    once = whats == whats[:1] or (len(whats) == 2 and whats[0] == "RUNNING" != whats[1])
+    if not once or (len(banners) == 2 and not banners[0].may_be_of_run(banners[1])):
+        hint = "give the log of one run alone"
+        message = "the log holds several runs of trtexec"
+        raise NoResult(Reason.AMBIGUOUS, message, hint, tail=last_lines(lines.all))
+
+
+def _refuse_failed_afterwards(lines: Sequence[str]) -> None:
+    passed = max(number for number, line in enumerate(lines) if read_banner(line))
+    for line in lines[passed + 1 :]:
+        if _AFTERWARDS.search(line):
+            message = f"trtexec failed after it had passed: {line.strip()}"
+            hint = "what the GPU computed until then cannot be trusted: run it again"
+            raise NoResult(Reason.CRASHED, message, hint, tail=last_lines(lines, line))
 
 
 def _why(lines: Lines, banners: Sequence[BannerLine], returncode: int | None) -> NoResult:

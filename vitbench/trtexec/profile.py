@@ -45,6 +45,8 @@ def read_profile(text: str) -> EngineProfile:
     count = items[0].get("count")
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise _malformed("it does not begin with the number of iterations")
+    if len(items) == 1:
+        raise _malformed("it has no layer")
     return EngineProfile(count, tuple(_layer(item) for item in items[1:]))
 
 

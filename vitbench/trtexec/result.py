@@ -28,6 +28,7 @@ TEXTS = {
     Warned.D2H: "trtexec: throughput may be bound by the copies out",
     Warned.UNSTABLE: "trtexec: the GPU's compute time is unstable; its clocks may not be locked",
     Warned.NO_GRAPH: "trtexec: the CUDA graph could not be captured",
+    Warned.ERRORS: "trtexec: it reported errors, though it passed",
 }
 NO_TIMES = "trtexec left no file of times: figures are of its summary, of computing alone"
 

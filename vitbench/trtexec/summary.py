@@ -108,10 +108,12 @@ def _statistics(name: str, text: str, lines: list[str]) -> Statistics:
         raise NoResult(Reason.TRUNCATED, message, "give the whole log", tail=last_lines(lines))
     figures = [*told.values(), *percentiles.values()]
     ordered = [told["min"], told["median"], told["max"]]
-    inside = [told["mean"], *percentiles.values()]
+    rising = [value for _, value in sorted(percentiles.items())]
+    inside = [told["mean"], *rising]
     sensible = (
         all(math.isfinite(value) and value >= 0 for value in figures)
         and ordered == sorted(ordered)
+        and rising == sorted(rising)
         and all(told["min"] * (1 - PRINTED) <= value <= told["max"] * (1 + PRINTED) for value in inside)
     )
     if not sensible:
@@ -120,10 +122,12 @@ def _statistics(name: str, text: str, lines: list[str]) -> Statistics:
 
 
 def _check_sum(summary: Summary, lines: list[str]) -> None:
-    """Refuse a latency whose mean is not the sum of those of its parts: it is of another run."""
+    """Refuse a latency whose mean is not the sum of those of its parts, and computing that took no time."""
     parts = summary.h2d.mean_ms + summary.compute.mean_ms + summary.d2h.mean_ms
     if not math.isclose(summary.latency.mean_ms, parts, rel_tol=PRINTED):
         raise _contradiction("the latency and its parts", lines)
+    if summary.compute.median_ms <= 0:
+        raise _contradiction("requests, and computing that takes no time,", lines)
 
 
 def _contradiction(what: str, lines: list[str]) -> NoResult:

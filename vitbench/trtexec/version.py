@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from vitbench.benchmark_model.lines import CUT
+
 Banner = Literal["RUNNING", "PASSED", "FAILED", "WAIVED"]
 
 # Whoever kept a log may have put a time or a name before each line.
 _BANNER = re.compile(
     r"(?:^|[\s|>\]])&&&& (?P<what>RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec\b"
-    r"(?:\s*\[TensorRT v(?P<version>[\d.]+)\])?(?:\s*\[b(?P<build>\d+)\])?"
+    r"(?:\s*\[TensorRT v(?P<version>[\d.]+)\])?(?:\s*\[b(?P<build>\d+)\])?(?:\s*#\s*(?P<command>.*))?"
 )
 _LINE = re.compile(r"\bTensorRT version:\s*(?P<version>\d+(?:\.\d+){1,3})\s*$")
 
@@ -34,11 +36,19 @@ class Version:
 class BannerLine:
     """One line of the form `&&&& PASSED TensorRT.trtexec [TensorRT v8601] # ...`.
 
-    `version` is None where it is not told, as before TensorRT 8, or makes no sense.
+    `version` is None where it is not told, as before TensorRT 8, or makes no sense. `command` is what follows
+    the `#`: the command line, the same in all banners of a run.
     """
 
     what: Banner
     version: Version | None
+    command: str = ""
+
+    def may_be_of_run(self, other: BannerLine) -> bool:
+        """Whether two banners may be of one run; long lines are cut, and those of a kept log broken."""
+        known = [banner.version for banner in (self, other) if banner.version is not None]
+        first, second = (banner.command.removesuffix(CUT).strip() for banner in (self, other))
+        return len(set(known)) <= 1 and (first.startswith(second) or second.startswith(first))
 
 
 def read_banner(line: str) -> BannerLine | None:
@@ -48,7 +58,7 @@ def read_banner(line: str) -> BannerLine | None:
         return None
     build = int(match["build"]) if match["build"] else None
     version = None if match["version"] is None else parse_version(match["version"], build)
-    return BannerLine(cast(Banner, match["what"]), version)
+    return BannerLine(cast(Banner, match["what"]), version, match["command"] or "")
 
 
 def parse_version(text: str, build: int | None = None) -> Version | None:
