@@ -13,6 +13,7 @@ from vitbench.errors import OutOfMemory
 from vitbench.measure import CellProgress, as_measured, images_a_sample, overlaps
 from vitbench.measure.streaming import Streamed
 from vitbench.records.schema import Protocol, Record
+from vitbench.report import render_records
 from vitbench.request import parse_request
 from vitbench.runtime import AgentSession
 
@@ -78,6 +79,9 @@ def test_throughput_counts_every_stream_and_knows_no_latency(target: TargetSpec,
     assert found.throughput_low_img_s is not None
     assert found.throughput_low_img_s < found.throughput_img_s
     assert {found.latency_ms, found.p99_ms, found.h2d_ms, found.compute_ms, found.ci_low_ms} == {None}
+    text = render_records([record], "markdown")
+    assert "3 streams" in text
+    assert "n/a" not in text, "it has no tails, however many iterations there are"
     block = record.blocks[0]
     assert block.median_ms == pytest.approx(3 * 3.5, rel=0.02)
     assert block.first_inference_ms == pytest.approx(5, rel=0.1)

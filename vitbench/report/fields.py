@@ -60,7 +60,10 @@ def _marked(row: Row, unit: str) -> str:
 def _tail(name: str) -> Cell:
     def cell(row: Row) -> str:
         value: float | None = getattr(row, name)
-        return TOO_FEW if value is None and row.value is not None else significant(value)
+        # Requests that overlap have no latency, and so no tails, however many there are.
+        overlapping = row.unit == "img/s" and row.latency_ms is None
+        too_few = value is None and row.value is not None and not overlapping
+        return TOO_FEW if too_few else significant(value)
 
     return cell
 
