@@ -234,6 +234,12 @@ def test_files_are_written_and_checked_before(tmp_path: Path, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["kind"] == "gate"
     assert (tmp_path / "gate.md").read_text() == markdown.render(MIXED)
     ET.parse(tmp_path / "gate.xml")
+    # What cannot be written is told, and costs no verdict: a regression stays one.
+    problems = show(MIXED, "json", markdown_file=tmp_path)
+    assert len(problems) == 1
+    assert "cannot write" in problems[0]
+    assert exit_code(MIXED, unwritten=True) == 1
+    assert exit_code(record(cell("a:1x1 on cpu", "PASS")), unwritten=True) == 2
     check_files(tmp_path / "x", None)
     with pytest.raises(UsageError, match="no directory"):
         check_files(tmp_path / "none" / "gate.xml")

@@ -135,11 +135,13 @@ def gate(
         )
         with TerminalProgress() as progress:
             record = gate_baseline(baseline, asked, results, progress, config=config, seed=seed)
-    show(
+    problems = show(
         record,
         chosen,
         markdown_file=markdown,
         junit_file=junit,
         actions=in_actions() if github is None else github,
     )
-    raise typer.Exit(exit_code(record, strict=strict, allow_inconclusive=allow_inconclusive))
+    typer.echo("\n".join(problems), err=True, nl=bool(problems))
+    code = exit_code(record, strict=strict, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
+    raise typer.Exit(code)

@@ -81,13 +81,15 @@ def conclude(
         stages=tuple(stages),
         waived=covering if final == "REGRESSION" else None,
         visible=visible,
-        baseline_digest=digests[0] if digests else saved.digest,
+        baseline_digest=digests[0] if digests and digests[0] else saved.digest,
         candidate_digest=digests[1] if digests else None,
         exit_code=code,
     )
 
 
-def exit_code(record: GateRecord, *, strict: bool = False, allow_inconclusive: bool = False) -> int:
+def exit_code(
+    record: GateRecord, *, strict: bool = False, allow_inconclusive: bool = False, unwritten: bool = False
+) -> int:
     """What a gate ends with: 1 for a regression, which wins over all; else the highest of its cells; 0.
 
     A gate without cells has shown nothing, and neither has one that was interrupted.
@@ -95,6 +97,7 @@ def exit_code(record: GateRecord, *, strict: bool = False, allow_inconclusive: b
     Args:
         strict: whether an advisory gate fails as others do.
         allow_inconclusive: 3 becomes 0.
+        unwritten: whether a report that was asked for could not be written: 0 becomes 2.
     """
     if record.interrupted:
         return ExitCode.INTERRUPTED
@@ -104,7 +107,9 @@ def exit_code(record: GateRecord, *, strict: bool = False, allow_inconclusive: b
             return ExitCode.REGRESSION
         codes = [code if code != ExitCode.REGRESSION else int(ExitCode.OK) for code in codes]
     worst = max(codes, default=int(ExitCode.INCONCLUSIVE))
-    return ExitCode.OK if allow_inconclusive and worst == ExitCode.INCONCLUSIVE else worst
+    if allow_inconclusive and worst == ExitCode.INCONCLUSIVE:
+        worst = ExitCode.OK
+    return max(worst, ExitCode.USAGE) if unwritten else worst
 
 
 def _of_time(

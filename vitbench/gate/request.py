@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitbench import catalog
@@ -72,7 +72,7 @@ class PlannedCell:
         if self.baseline.script is None:
             return cell
         old = TargetSpec.model_validate({**cell.target.model_dump(), "sim": self.baseline.script})
-        return Cell(cell.workload, old)
+        return replace(cell, target=old)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,10 @@ class Shelf:
             ) from None
         if _sha256(data) != archive:
             raise Missing(f"its archive in `{self.location}` was damaged or altered")
-        return _unpack(data, digest, into)
+        found = _unpack(data, digest, into)
+        # As today's readers of a manifest expect it, for runtimes that look into the directory.
+        (into / MANIFEST_FILE).write_text(found.manifest.sealed().model_dump_json(indent=1))
+        return found
 
     def digests(self) -> list[str]:
         """Digests of everything that is kept.

@@ -60,7 +60,7 @@ def show(
     markdown_file: Path | None = None,
     junit_file: Path | None = None,
     actions: bool = False,
-) -> None:
+) -> list[str]:
     """Print a gate on standard output, and write the files that were asked for.
 
     Args:
@@ -69,13 +69,24 @@ def show(
         actions: whether GitHub Actions is told: annotations on standard error, where data stays data, and the
             summary of the job.
 
+    Returns:
+        What could not be written and what to do: a verdict is not lost for that.
+
     Raises:
-        UsageError: something cannot be written.
+        UsageError: standard output cannot be written.
     """
     emit(render(record, form))
+    problems = []
     for path, name in ((markdown_file, "markdown"), (junit_file, "junit")):
         if path is not None:
-            write_text(path, render(record, name))
+            try:
+                write_text(path, render(record, name))
+            except UsageError as error:
+                problems.append(error.explain())
     if actions:
         sys.stderr.write(github.commands(record))
-        github.append_summary(record)
+        try:
+            github.append_summary(record)
+        except UsageError as error:
+            problems.append(error.explain())
+    return problems

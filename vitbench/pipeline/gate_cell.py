@@ -1,0 +1,234 @@
+"""One cell of a gate: both sides on their device, the exact checks, the stages, the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from vitbench.errors import MeasurementInvalid, VitbenchError
+from vitbench.gate import exact, outcome, stages, verdict
+from vitbench.gate.exact import Facts
+from vitbench.gate.request import GateRequest, PlannedCell
+from vitbench.gate.verdict import Judgement
+from vitbench.measure import make_plan
+from vitbench.pipeline.bench import Bench, Spent
+from vitbench.pipeline.device import Device, make_header
+from vitbench.pipeline.paired import measure_row
+from vitbench.pipeline.reference import find_reference
+from vitbench.records.comparison import Comparison
+from vitbench.records.gate import Check, GateCell, GateStage
+from vitbench.records.schema import Header, Plan
+from vitbench.records.store import Store
+from vitbench.stats.gate import ALPHA, second_stage
+from vitbench.study.rows import PlannedRow
+
+OF_SIDES = (" baseline", " candidate")
+
+
+@dataclass
+class GatedCell:
+    """One cell while the gate works on it."""
+
+    planned: PlannedCell
+    number: int
+    bench: Bench
+    samples: Store
+    request: GateRequest
+    study: str
+    seed: int
+    devices: list[Device] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    stages: list[GateStage] = field(default_factory=list)
+    judged: list[Judgement] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    error: VitbenchError | None = None
+    first_temp_c: float | None = None
+
+    @property
+    def label(self) -> str:
+        return self.planned.baseline.label
+
+    def prepare(self) -> None:
+        """Both sides on their device, and the exact gates."""
+        self._guarded(self._prepare)
+
+    def take(self, stage: int) -> None:
+        """Take a stage, where the cell needs it and nothing speaks against it."""
+        if self.error is not None or len(self.headers) < 2 or outcome.blocked(self.checks, self._waived()):
+            return
+        if stage == 2 and not (len(self.judged) == 1 and verdict.needs_second(self.judged[0])):
+            return
+        self._guarded(lambda: self._take(stage))
+
+    def _waived(self) -> set[str]:
+        return outcome.waived_gates(self.planned.waivers, datetime.now(UTC).date())
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do what may fail; a failure is this cell's alone."""
+        try:
+            work()
+        except VitbenchError as error:
+            self.error = error
+            self.bench.progress.note(f"{self.label}: {error.explain()}")
+
+    def _prepare(self) -> None:
+        cell = self.planned.cell
+        if cell is None or self.planned.request is None:
+            raise self.planned.problem or MeasurementInvalid(f"{self.label} has no candidate")
+        asked, bench = self.planned.request, self.bench
+        bench.spent = Spent()
+        bench.request = replace(bench.request, threads=asked.threads, weights_file=asked.weights_file)
+        plan = self._plan(1, self.planned.limits.pairs)
+        side_plan = plan.model_copy(update={"blocks": self.planned.limits.pairs})
+        candidate = bench.device(cell, side_plan)
+        header = make_header(candidate, bench.progress, bench.known)
+        self._refuse_other_conditions(header)
+        reference = self.planned.reference(cell)
+        artifact = None
+        if candidate.artifact is not None:
+            found = find_reference(self.planned.baseline, self.request, candidate.artifact, bench)
+            artifact = found.artifact
+            self.notes += found.notes
+        baseline = bench.device(reference, side_plan, artifact=artifact)
+        first = make_header(baseline, bench.progress, bench.known)
+        if first.parity is not None and not first.parity.passed:
+            raise MeasurementInvalid(
+                f"the baseline of {self.label} fails parity here, so it is nothing to compare with",
+                "save the baseline anew from a commit whose artifact passes",
+            )
+        self.devices, self.headers = [baseline, candidate], [first, header]
+        then = Facts(self.planned.baseline.counts, self.planned.baseline.artifact, first.parity)
+        now = Facts(header.counts, header.artifact, header.parity)
+        self.checks = list(exact.compare_facts(then, now))
+
+    def _refuse_other_conditions(self, header: Header) -> None:
+        """Refuse a baseline that was taken in another way, or elsewhere."""
+        saved = self.planned.baseline
+        then, now = saved.protocol.model_dump(), header.protocol.model_dump()
+        differing = [
+            f"{name.replace('_', ' ')} {then[name]} and {now[name]}"
+            for name in then
+            if then[name] != now[name]
+        ]
+        if differing:
+            raise MeasurementInvalid(
+                f"the baseline of {self.label} is of another protocol: {', '.join(differing)}",
+                "save the baseline anew, or gate in the way it was saved",
+            )
+        here = header.environment.get("machine_key")
+        if here != saved.machine_key and not self.request.other_machine:
+            raise MeasurementInvalid(
+                f"the baseline of {self.label} is of another machine ({saved.device}, {saved.machine_key}), "
+                f"this is {header.target.device}, {here}",
+                "save a baseline on this machine; or add --allow-other-machine: both sides are measured here "
+                "anyway, but limits were chosen for the noise of the other machine",
+            )
+        if here != saved.machine_key:
+            self.notes.append(f"the baseline is of another machine, {saved.device}; both sides ran here")
+        if header.target.runtime_version != saved.runtime_version:
+            self.notes.append(
+                f"both sides ran on {header.target.runtime} {header.target.runtime_version}; "
+                f"the baseline was saved on {saved.runtime_version}"
+            )
+
+    def _plan(self, stage: int, pairs: int) -> Plan:
+        """The plan of a stage; its order is drawn by a seed of its own."""
+        return make_plan("pairs", blocks=2 * pairs, seed=self.seed + 2 * self.number + stage - 1)
+
+    def _take(self, stage: int) -> None:
+        cells, first = len(self.request.cells), self.planned.limits.pairs
+        pairs, alpha = (first, ALPHA) if stage == 1 else second_stage(cells, first)
+        bench, reference = self.bench, self.devices[0].cell
+        bench.spent = Spent()
+        plan = self._plan(stage, pairs)
+        name = reference.workload.label
+        row = PlannedRow(
+            part="models",
+            labels=(name + OF_SIDES[0], name + OF_SIDES[1]),
+            tokens=None,
+            cells=(reference, self.devices[1].cell),
+            choose=False,
+            plan=plan,
+        )
+        half = plan.model_copy(update={"blocks": pairs})
+        devices, found = (self.devices, self.headers) if stage == 1 else self._rebuilt()
+        headers = [header.model_copy(update={"plan": half}) for header in found]
+        comparison, interrupted = measure_row(
+            bench,
+            row,
+            devices,
+            headers,
+            store=self.samples,
+            study=self.study,
+            first_block=0 if stage == 1 else 4 * first,
+            first_temp_c=self.first_temp_c,
+        )
+        self._judge(stage, comparison, alpha, pairs)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _rebuilt(self) -> tuple[list[Device], list[Header]]:
+        """Both sides for the second stage: what a device builds of an artifact by timing, it builds anew.
+
+        Such a build is a draw of its own; confirmed on the same draw, its luck would count twice. Sides that
+        run the same artifact run the same build of it.
+
+        Raises:
+            MeasurementInvalid: what was built now does not compute what it should.
+        """
+        engines = [header.artifact.engine for header in self.headers if header.artifact is not None]
+        if not any(engines):
+            return self.devices, self.headers
+        if any(engine is not None and engine.timings == "pinned" for engine in engines):
+            self.notes.append(
+                "times of tactics are pinned, so what was built for the second stage is the same"
+            )
+        devices = [replace(each, request=replace(each.request, no_cache=True)) for each in self.devices]
+        same = self.devices[0].artifact == self.devices[1].artifact
+        if same:
+            devices[1] = devices[0]
+        headers = [make_header(each, self.bench.progress, {}) for each in devices[: 1 if same else 2]]
+        headers = [headers[0], headers[-1]]
+        for header in headers:
+            if header.parity is not None and not header.parity.passed:
+                raise MeasurementInvalid(
+                    f"the build for the second stage of {self.label} fails parity: {header.parity.reason}",
+                    "build it again: such a build is a draw of its own",
+                )
+        return devices, headers
+
+    def _judge(self, stage: int, comparison: Comparison, alpha: float, pairs: int) -> None:
+        limit = self.planned.limits.regression
+        kept, found = stages.judged(comparison, stage=stage, limit=limit, alpha=alpha, wanted=pairs)
+        self.stages.append(kept)
+        self.judged.append(found)
+        if stage == 1:
+            self.first_temp_c = stages.first_temperature_c(comparison)
+            memory = exact.compare_memory(
+                stages.blocks_of(comparison, 0),
+                stages.blocks_of(comparison, 1),
+                self.planned.limits.memory,
+            )
+            self.checks += [memory] if memory is not None else []
+        self.notes += stages.remarks(comparison)
+        ratio = "no ratio" if found.ratio is None or math.isnan(found.ratio) else f"ratio {found.ratio:.3f}"
+        self.bench.progress.note(f"{self.label}: stage {stage}: {ratio}, {found.outcome}")
+
+    def concluded(self, started: datetime) -> GateCell:
+        """The cell with its verdict."""
+        planned = self.planned
+        cells = len(self.request.cells)
+        return outcome.conclude(
+            planned,
+            checks=self.checks,
+            stages=self.stages,
+            judged=self.judged,
+            error=self.error,
+            notes=self.notes,
+            today=started.date(),
+            visible=stages.visible_today(self.stages, planned.limits.regression, planned.limits.pairs, cells),
+            digests=tuple(device.artifact.digest if device.artifact else None for device in self.devices),
+        )
