@@ -1,4 +1,4 @@
-"""An artifact's graph in ATen operators: captured by `torch.export`, written so that reading executes nothing.
+"""An artifact's graph in ATen operators: captured by `torch.export`, and read without executing anything.
 
 The form, and why it is not PyTorch's own archive, is told by `vitbench.agent.backends.aten`, which reads it.
 """

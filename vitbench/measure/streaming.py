@@ -1,7 +1,7 @@
 """Throughput on a device that works on several requests at once: rounds of requests in place of iterations.
 
-A round is one request for each stream of the device, which is never left without one: its time is from the end
-of one round to the end of the next, and the images of a round over that time are the throughput. Warm-up,
+A round is one request for each stream of the device, which is never left without one: its time is from the
+end of one round to the end of the next, and the images of a round over that time are the throughput. Warm-up,
 stopping and blocks follow the same rules as those of iterations that come one after the other.
 """
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypeAlias, TypedDict
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vitbench.runtime.phone import PhoneSession
     from vitbench.runtime.trtexec_session import TrtexecSession
 
-    AnySession = AgentSession | PhoneSession | TrtexecSession
+    AnySession: TypeAlias = AgentSession | PhoneSession | TrtexecSession
 
 
 class ProtocolFacts(TypedDict):

@@ -116,6 +116,7 @@ class CudaTorch(Runtime):
         if value in known:
             return value
         raise UsageError(
-            f"option '{name}' of target '{self.target.name}' must be one of {', '.join(known)}, not {value!r}",
+            f"option '{name}' of target '{self.target.name}' must be one of {', '.join(known)}, "
+            f"not {value!r}",
             f"the default is {known[0]}",
         )
