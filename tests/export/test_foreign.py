@@ -102,6 +102,20 @@ def test_the_manifest_describes_the_file(artifact: Artifact, given: Path) -> Non
     assert (manifest.parity.runs, manifest.parity.images) == (8, 16)
 
 
+def test_a_file_at_opset_17_serves_a_runtime_that_knows_no_later_one_and_no_other_does(
+    given: Path, tmp_path: Path
+) -> None:
+    cache = ArtifactCache(tmp_path / "cache")
+    served = get_artifact(workload_of(given), cache, format_name="onnx17", **RUNTIME)
+    assert (served.manifest.format, served.manifest.opset) == ("onnx17", 17)
+    model = onnx.load(given)
+    model.opset_import[0].version = 18
+    onnx.save(model, tmp_path / "later.onnx")
+    with pytest.raises(UsageError, match="at opset 18, and the runtime knows none after 17") as caught:
+        get_artifact(workload_of(tmp_path / "later.onnx"), cache, format_name="onnx17", **RUNTIME)
+    assert "opset_version=17" in str(caught.value.hint)
+
+
 def test_the_counts_are_those_of_the_graph(artifact: Artifact, given: Path) -> None:
     counts = artifact.manifest.counts
     products = BATCH * 4 * 16

@@ -73,7 +73,7 @@ def build_artifact(
     refuse_what_does_not_fit(workload, counts, psutil.virtual_memory().available)
     if workload.model.builder == foreign.BUILDER:
         foreign.check_asked(workload, format_name, formulation)
-        built = foreign.place_given(workload, counts, directory)
+        built = foreign.place_given(workload, counts, directory, format_name)
     else:
         write = formats.writer(format_name)
         built = _build(workload, counts, directory, weights_file, formulation, write, on_stage)

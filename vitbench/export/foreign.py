@@ -15,11 +15,14 @@ from vitbench.errors import UsageError
 from vitbench.export import formats
 from vitbench.export.built import Built
 from vitbench.export.inputs import Array, seeded_images
+from vitbench.export.islands import island_nodes
 from vitbench.export.manifest import InputEntry, TensorEntry, hash_file
 from vitbench.export.reference import Referee, write_reference
 from vitbench.records.schema import Counts
 
 BUILDER = "onnx"
+# Formats that an ONNX file is in already, with the highest opset that each may have.
+ONNX_FORMATS = {"onnx": None, "onnx17": formats.OPSET_17}
 
 
 def check_asked(workload: Workload, format_name: str, formulation: Mapping[str, str] | None) -> None:
@@ -29,7 +32,7 @@ def check_asked(workload: Workload, format_name: str, formulation: Mapping[str, 
         UsageError: one of them was asked for.
     """
     name = workload.model.name
-    if format_name != "onnx":
+    if format_name not in ONNX_FORMATS:
         raise UsageError(
             f"{name} is an ONNX file and cannot become {format_name}", "choose a target that runs ONNX"
         )
@@ -37,7 +40,7 @@ def check_asked(workload: Workload, format_name: str, formulation: Mapping[str, 
         raise UsageError(f"{name} can be computed in one way only", "name no formulation")
 
 
-def place_given(workload: Workload, counts: counting.ModelCounts, directory: Path) -> Built:
+def place_given(workload: Workload, counts: counting.ModelCounts, directory: Path, format_name: str) -> Built:
     """Copy the file of a workload into an artifact's directory, and compute its reference outputs.
 
     These come from ONNX Runtime with every graph optimisation disabled: nothing else says what the file
@@ -45,7 +48,7 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
 
     Raises:
         UsageError: the file changed, ONNX Runtime cannot run it, or it is asked for in
-            another batch or precision than its own.
+            another batch or precision than its own, or for a runtime that does not know its opset.
     """
     model, inputs = workload.model, workload.inputs
     if workload.batch != model.hyper["batch"]:
@@ -62,13 +65,20 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
     _copy(model.hyper, path)
     run = _Unoptimised(path, model.name)
     graph = onnx.load(path, load_external_data=False)
+    opset = next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), None)
+    limit = ONNX_FORMATS[format_name]
+    if limit is not None and (opset is None or opset > limit):
+        raise UsageError(
+            f"{model.name} is a graph at opset {opset}, and the runtime knows none after {limit}",
+            f"export it at opset {limit}: torch.onnx.export(..., opset_version={limit}, dynamo=False)",
+        )
     referee = Referee("onnxruntime, unoptimised", f"unoptimised {model.name}", run, UsageError)
     images = seeded_images(counts.macs // workload.batch)
     parity = write_reference(referee, inputs, workload.batch, images, directory)
     producer = f"{graph.producer_name or 'nobody known'} {graph.producer_version}".strip()
     return Built(
         exporter=f"a file, written by {producer}",
-        opset=next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), None),
+        opset=opset,
         inputs=tuple(InputEntry(**dict(each)) for each in inputs),
         outputs=run.outputs,
         parity=parity,
@@ -76,6 +86,7 @@ def place_given(workload: Workload, counts: counting.ModelCounts, directory: Pat
         counts=Counts(**{name: getattr(counts, name) for name in Counts.model_fields}),
         nodes=len(graph.graph.node),
         export_s=None,
+        islands=island_nodes(path),
     )
 
 
