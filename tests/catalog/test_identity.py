@@ -50,6 +50,8 @@ def test_each_device_fills_its_own_row_and_no_other(facts: dict[str, Any], own: 
         {"board": "NVIDIA Jetson Orin NX Engineering Reference Developer Kit"},
         {"board": "NVIDIA Jetson TX1 Developer Kit", "gpu_name": "NVIDIA Tegra X1"},
         {"gpu_name": "NVIDIA A100-SXM4-80GB", "gpu_mig": True},
+        {"gpu_name": "GRID A100-20C"},
+        {"gpu_name": "NVIDIA RTX-48Q"},
     ],
 )
 def test_devices_that_fill_no_row(facts: dict[str, Any]) -> None:
@@ -66,6 +68,8 @@ def test_a_slice_is_named_as_one() -> None:
     with pytest.raises(UsageError, match="this device is a MIG slice of NVIDIA H200"):
         refuse_other_device(catalog.resolve_target("h200"), facts, None)
     assert is_one_of(["MIG slice of NVIDIA H200"], "a MIG slice of NVIDIA H200")
+    assert device_name({"gpu_name": "NVIDIA H100-80C"}, None) == "a virtual share of NVIDIA H100-80C"
+    assert is_one_of(["H100-80C"], "a virtual share of NVIDIA H100-80C")
 
 
 def test_a_board_counts_more_than_its_gpu_and_the_runtime_is_asked_last() -> None:

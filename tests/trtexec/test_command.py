@@ -94,6 +94,14 @@ def test_the_authors_hold_no_layer_and_leave_tf32_on() -> None:
     assert timed == [PROGRAM, "--loadEngine=e.plan", *AUTHORS.split(), "--exportTimes=t.json"]
 
 
+def test_the_papers_command_runs_on_the_gpu_that_is_meant() -> None:
+    known = tool("8.6.1")
+    build = build_command(known, replace(BUILD, paper=True, device=2))
+    run = run_command(known, Run("e.plan", PAPER, device=2, paper=True))
+    assert "--device=2" in build
+    assert "--device=2" in run
+
+
 def test_a_version_that_cannot_hold_layers_says_so() -> None:
     old = tool("8.2.1", "layerPrecisions", "layerOutputTypes")
     assert [part for part in build_command(old, BUILD) if "recision" in part or "fp16" in part] == ["--fp16"]

@@ -10,14 +10,16 @@ from vitbench.catalog.files import load_targets
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import UsageError
 
-SLICE = "a MIG slice of"
+SLICE, SHARE = "a MIG slice of", "a virtual share of"
+# What a hypervisor deals out of a GPU carries its name, with its gigabytes and a letter: `A100-20C`.
+_SHARED = re.compile(r"-\d+[ABCQ](?:ME)?$")
 
 
 def device_name(facts: Mapping[str, Any], device: str | None) -> str | None:
     """What a device calls itself: its board, else its GPU, else what the runtime says; None: nothing.
 
-    The GPUs of boards that differ have the same name, so the board's counts where there is one. A slice of a
-    GPU is not the GPU, and its name says so.
+    The GPUs of boards that differ have the same name, so the board's counts where there is one. A slice or a
+    share of a GPU is not the GPU, and its name says so.
 
     Args:
         facts: `board`, `gpu_name`, `gpu_mig`, as an agent that looks at the GPU gives them.
@@ -26,7 +28,9 @@ def device_name(facts: Mapping[str, Any], device: str | None) -> str | None:
     name = facts.get("board") or facts.get("gpu_name") or device
     if not name:
         return None
-    return f"{SLICE} {name}" if facts.get("gpu_mig") else str(name)
+    if facts.get("gpu_mig"):
+        return f"{SLICE} {name}"
+    return f"{SHARE} {name}" if _SHARED.search(str(name)) else str(name)
 
 
 def is_one_of(devices: Sequence[str], name: str) -> bool:
@@ -35,7 +39,8 @@ def is_one_of(devices: Sequence[str], name: str) -> bool:
     """
     words = f" {' '.join(_words(name))} "
     sliced = name.startswith(SLICE) and not any("MIG" in device for device in devices)
-    return not sliced and any(f" {' '.join(_words(device))} " in words for device in devices)
+    shared = name.startswith(SHARE) and not any(_SHARED.search(device) for device in devices)
+    return not (sliced or shared) and any(f" {' '.join(_words(device))} " in words for device in devices)
 
 
 def refuse_other_device(target: TargetSpec, facts: Mapping[str, Any], device: str | None) -> None:

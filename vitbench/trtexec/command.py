@@ -29,7 +29,8 @@ AVERAGES = 10
 class Build:
     """An engine to be made: paths on the device, precision, and the layers that stay in fp32.
 
-    `paper`: as the authors of EfficientViT made theirs, whose command holds no layer and leaves TF32 on.
+    `paper`: as the authors of EfficientViT made theirs, whose command holds no layer, leaves TF32 on, and
+    names no GPU: another one than the first is named all the same.
     """
 
     onnx: str
@@ -46,7 +47,7 @@ class Build:
 class Run:
     """An engine to be timed: paths on the device. `inputs` are pairs of a name and a file.
 
-    `paper`: with the flags of the authors of EfficientViT and no others of what is timed.
+    `paper`: with the flags of the authors of EfficientViT and no others of what is timed; see `Build`.
     """
 
     engine: str
@@ -68,8 +69,8 @@ def build_command(tool: Tool, build: Build) -> list[str]:
     skip = "--skipInference" if tool.version >= RENAMED else "--buildOnly"
     flags = [f"--onnx={build.onnx}", f"--saveEngine={build.engine}", skip]
     flags += precision_flags(tool, build)
+    flags += _device_flags(build)
     if not build.paper:
-        flags.append(f"--device={build.device}")
         flags += ["--noTF32"] * tool.knows("noTF32")
     if build.timing_cache is not None:
         flags += [f"--timingCacheFile={build.timing_cache}"] * tool.knows("timingCacheFile")
@@ -118,8 +119,8 @@ def run_command(tool: Tool, run: Run) -> list[str]:
     Raises:
         UsageError: an input's name or path cannot be told to trtexec.
     """
-    flags = [f"--loadEngine={run.engine}"]
-    flags += paper_flags(tool) if run.paper else _timing_flags(tool, run)
+    flags = [f"--loadEngine={run.engine}", *_device_flags(run)]
+    flags += paper_flags(tool) if run.paper else _flags_of(tool, run.timing)
     if run.inputs:
         pairs = ",".join(f"{_name(name)}:{_path(path)}" for name, path in run.inputs)
         flags.append(f"--loadInputs={pairs}")
@@ -144,8 +145,8 @@ def paper_flags(tool: Tool) -> list[str]:
     return _flags_of(tool, PAPER)
 
 
-def _timing_flags(tool: Tool, run: Run) -> list[str]:
-    return [f"--device={run.device}", *_flags_of(tool, run.timing)]
+def _device_flags(wanted: Build | Run) -> list[str]:
+    return [] if wanted.paper and wanted.device == 0 else [f"--device={wanted.device}"]
 
 
 def _flags_of(tool: Tool, timing: Timing) -> list[str]:
