@@ -43,13 +43,18 @@ MEMORY_LIMIT_BYTES = 15_000_000_000
 # What is left of a graph without its islands must be caught: linear attention, and a norm of a SAM encoder.
 WITHOUT = ("effvit-b1-cityscapes", "effvit-sam-l0")
 SUFFIX = " without islands"
+# Softmax attention in the place of linear attention, whose products stay in half.
+VARIANTS = tuple(
+    f"effvit-b1+{kind}" for kind in ("softmax", "relu-single", "sra-softmax", "window-softmax", "cga")
+)
 
 
 def cells(patterns: Sequence[str]) -> list[str]:
     """Networks whose name fits a pattern, those with the fewest MACs first, then those without islands."""
     from vitbench.counting import count_model
 
-    names = [name for name in catalog.model_names() if any(fnmatchcase(name, each) for each in patterns)]
+    known = [*catalog.model_names(), *VARIANTS]
+    names = [name for name in known if any(fnmatchcase(name, each) for each in patterns)]
     names.sort(key=lambda name: count_model(catalog.resolve_model(name)).macs)
     return [*names, *(f"{name}{SUFFIX}" for name in WITHOUT if name in names)]
 
