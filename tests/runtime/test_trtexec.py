@@ -287,14 +287,14 @@ def test_a_default_of_version_11_is_never_taken_for_what_was_asked(make: Make) -
 
 def test_a_missing_program_says_where_it_comes_from(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = make(options={"trtexec": "/nowhere/trtexec"})
-    with pytest.raises(UsageError, match="bench has no trtexec as /nowhere/trtexec") as caught:
+    with pytest.raises(NoResult, match="bench has no trtexec as /nowhere/trtexec") as caught:
         bench.open()
     assert caught.value.hint is not None
     assert "libnvinfer-bin" in caught.value.hint
     assert "pip have none" in caught.value.hint
     found = bench.target.model_copy(update={"options": {}})
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with pytest.raises(UsageError, match="has no trtexec in any of its usual places"):
+    with pytest.raises(NoResult, match="has no trtexec in any of its usual places"):
         Trtexec(found).tool(bench.link)
     monkeypatch.setenv("HOME", str(bench.directory))
     home = bench.target.model_copy(update={"options": {"trtexec": "~/bin/trtexec"}})

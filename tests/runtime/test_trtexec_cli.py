@@ -125,7 +125,7 @@ def test_a_tool_that_fails_is_told_with_its_last_lines(fault: str, words: str, i
 def test_a_device_without_trtexec(inside: Inside) -> None:
     (place(inside.cwd) / "bin" / "trtexec").unlink()
     done = inside("run", "-m", MODEL, "-t", "bench", "--batch", "16", "--quick")
-    assert done.code == 2
+    assert done.code == 5
     assert "bench has no trtexec as" in done.err
     assert "libnvinfer-bin" in done.err
     assert inside.records() == []

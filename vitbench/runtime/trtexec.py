@@ -136,8 +136,9 @@ class Trtexec(Runtime):
             anew: whether an engine that an earlier run kept is built again.
 
         Raises:
-            UsageError: the device has no trtexec, or the model is of no artifact.
-            NoResult: there is no GPU, TensorRT does not take the model, or the engine does not run.
+            UsageError: the model is of no artifact.
+            NoResult: there is no trtexec or no GPU, TensorRT does not take the model, or the engine does not
+                run.
             TargetUnreachable: the link was lost.
         """
         from vitbench.runtime.trtexec_engine import find_gpu

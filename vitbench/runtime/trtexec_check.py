@@ -39,8 +39,7 @@ def parts_ms(
         The median over requests of copy in, computing and copy out, in ms.
 
     Raises:
-        UsageError: the device has no trtexec.
-        ToolError: trtexec failed, or timed something else.
+        ToolError: the device has no trtexec, or it failed, or timed something else.
         TargetUnreachable: the link was lost.
     """
     chosen = {**DEFAULTS, **target.options}

@@ -87,15 +87,15 @@ def find_tool(transport: Transport, chosen: str | None) -> Tool:
     """The trtexec of a device: the one that was chosen, else the first that lies where they usually do.
 
     Raises:
-        UsageError: the device has none.
-        NoResult: it does not start, is something else, or too old.
+        NoResult: the device has none, or it does not start, is something else, or too old.
         TargetUnreachable: the link was lost.
     """
     candidates = place.candidates(chosen)
     found = ask(transport, ["sh", "-c", place.FIND, "sh", *candidates]).stdout.strip().splitlines()
     if not found:
         where = f"as {chosen}" if chosen else "in any of its usual places"
-        raise UsageError(f"{transport.target.name} has no trtexec {where}", place.WHERE_FROM)
+        message = f"{transport.target.name} has no trtexec {where}"
+        raise NoResult(Reason.NO_PROGRAM, message, place.WHERE_FROM)
     done = ask(transport, [found[0], HELP], START_S)
     return read_help(found[0], together(done.stdout, done.stderr, done.returncode), done.returncode)
 
