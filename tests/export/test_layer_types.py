@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from tests.support.halves import FLOAT, HALF, half_network, spec_at, without_islands
 from vitbench.errors import ToolError, UsageError, VitbenchError
 from vitbench.export import layer_types
+from vitbench.export.islands import island_nodes
 from vitbench.export.layer_types import Layer, build, check_types, count_types, inspect
 from vitbench.export.onnx import export_onnx
 from vitbench.export.onnx17 import export_onnx17
@@ -42,6 +43,8 @@ def test_networks_build_with_the_right_types(name: str, resolution: tuple[int, i
     check_types(layers)
     counts = count_types(layers)
     assert set(counts["CONVOLUTION"]) == {"HALF"}
+    # By these names a runtime that types layers itself is told which to leave alone.
+    assert set(island_nodes(path)) <= {layer.name for layer in layers}
     assert build(path) > 100_000
 
 
