@@ -75,17 +75,9 @@ def test_a_red_run_in_a_fresh_clone(wider: Path) -> None:
 
 
 def test_a_lost_artifact_is_rebuilt_from_its_commit(wider: Path) -> None:
-    """And where its commit is gone as well, nothing is measured, and nothing passes."""
+    """Its digest is the same, byte for byte, so the gate decides as if it had been there."""
     shutil.rmtree(wider / "results" / "baselines" / "artifacts")
     done = gate(wider, "--json")
     assert done.code == 1, done.err
     (cell,) = done.json()["cells"]
     assert any("was rebuilt: no archive of it" in note for note in cell["notes"])
-    path = wider / "results" / "baselines" / "main.json"
-    document = json.loads(path.read_text())
-    document["sources"]["directory"] = "0" * 40
-    path.write_text(json.dumps(document))
-    done = gate(wider)
-    assert done.code == 3, done.err
-    assert "it cannot be rebuilt: commit 000000000000 is not in" in done.err
-    assert "REGRESSION" not in done.out
