@@ -221,7 +221,9 @@ def test_exit_codes(verdicts: list[Verdict], code: int, allowed: int) -> None:
 def test_an_advisory_gate_fails_only_when_strict() -> None:
     made = record(cell("a:1x1 on cpu", "REGRESSION", 1.2), advisory=True, mode="history", baseline=None)
     assert exit_code(made) == 0
-    assert exit_code(made, strict=True) == 1
+    strict = made.model_copy(update={"advisory": False})
+    assert exit_code(strict) == 1
+    assert github.commands(strict).startswith("::error")
     assert "advisory" in words.summary(made)
     assert github.commands(made).startswith("::warning")
     suite = ET.fromstring(junit.render(made)).find("testsuite")

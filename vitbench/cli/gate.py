@@ -116,6 +116,7 @@ def gate(
             targets=split(target),
             limit=limit,
             simulated=simulated,
+            strict=strict,
         )
     else:
         from vitbench.gate.request import AskedGate
@@ -143,5 +144,5 @@ def gate(
         actions=in_actions() if github is None else github,
     )
     typer.echo("\n".join(problems), err=True, nl=bool(problems))
-    code = exit_code(record, strict=strict, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
+    code = exit_code(record, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
     raise typer.Exit(code)

@@ -25,6 +25,7 @@ def gate_history(
     targets: Sequence[str] = (),
     limit: float | None = None,
     simulated: bool = False,
+    strict: bool = False,
 ) -> GateRecord:
     """Judge the newest run of every cell by the ones before it on the same machine; nothing is measured.
 
@@ -33,6 +34,7 @@ def gate_history(
         models, targets: patterns of the cells; all when empty.
         limit: slowdown that is allowed, of every cell, instead of what the configuration says.
         simulated: whether scripted runs are judged too.
+        strict: whether its regressions fail; they are advisory otherwise.
 
     Raises:
         UsageError: the place cannot be read, or nothing is selected.
@@ -62,7 +64,7 @@ def gate_history(
         vitbench_version=__version__,
         simulated=any(each.simulated for each in shown),
         mode="history",
-        advisory=True,
+        advisory=not strict,
         baseline=None,
         baseline_commit=None,
         candidate_commit=None,

@@ -87,15 +87,13 @@ def conclude(
     )
 
 
-def exit_code(
-    record: GateRecord, *, strict: bool = False, allow_inconclusive: bool = False, unwritten: bool = False
-) -> int:
+def exit_code(record: GateRecord, *, allow_inconclusive: bool = False, unwritten: bool = False) -> int:
     """What a gate ends with: 1 for a regression, which wins over all; else the highest of its cells; 0.
 
-    A gate without cells has shown nothing, and neither has one that was interrupted.
+    The regressions of an advisory gate count as passes. A gate without cells has shown nothing, and neither
+    has one that was interrupted.
 
     Args:
-        strict: whether an advisory gate fails as others do.
         allow_inconclusive: 3 becomes 0.
         unwritten: whether a report that was asked for could not be written: 0 becomes 2.
     """
@@ -103,7 +101,7 @@ def exit_code(
         return ExitCode.INTERRUPTED
     codes = [cell.exit_code for cell in record.cells]
     if ExitCode.REGRESSION in codes:
-        if strict or not record.advisory:
+        if not record.advisory:
             return ExitCode.REGRESSION
         codes = [code if code != ExitCode.REGRESSION else int(ExitCode.OK) for code in codes]
     worst = max(codes, default=int(ExitCode.INCONCLUSIVE))

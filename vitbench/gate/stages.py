@@ -76,8 +76,9 @@ def blocks_of(comparison: Comparison, side: int) -> list[Block]:
 
 def remarks(comparison: Comparison) -> list[str]:
     """What befell single pairs, and blocks that never became steady: random order keeps the verdict right."""
+    befell = ("pair ", "the device went out of reach")
     return [
-        reason for reason in comparison.reasons if reason.startswith("pair ") or "to a steady state" in reason
+        reason for reason in comparison.reasons if reason.startswith(befell) or "to a steady state" in reason
     ]
 
 
