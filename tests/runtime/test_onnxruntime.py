@@ -129,8 +129,9 @@ def test_a_truncated_model_is_a_failure_of_the_runtime(
 
 
 def test_a_missing_model_is_named(local: Transport, inputs: list[TensorFile], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no model file .*missing\.onnx"):
+    with pytest.raises(UsageError, match=r"no model file .*missing\.onnx") as caught:
         open_session(local, tmp_path / "missing.onnx", inputs[:1])
+    assert "see that it is there" in (caught.value.hint or "")
 
 
 def test_inputs_that_do_not_fit_are_refused(

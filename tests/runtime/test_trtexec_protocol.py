@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.example_records import change, example_record
-from vitbench.errors import ToolError, UsageError
+from vitbench.errors import MeasurementInvalid, ToolError, UsageError
 from vitbench.pipeline.cross_check import second_opinion
 from vitbench.pipeline.device import Device
 from vitbench.request import Request, parse_request
@@ -145,7 +145,8 @@ def test_nobody_is_asked_where_nobody_wants_it(
 
 
 def test_a_second_opinion_that_cannot_be_had_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = opinion(monkeypatch, ToolError("trtexec crashed"), cross_check=True)
-    assert told == ("not cross-checked by trtexec: trtexec crashed",)
+    for error in (ToolError("trtexec crashed"), MeasurementInvalid("trtexec crashed")):
+        told, _ = opinion(monkeypatch, error, cross_check=True)
+        assert told == ("not cross-checked by trtexec: trtexec crashed",)
     device = cast(Device, Link({"cross_check": True}))
     assert second_opinion(device, None) == ("not cross-checked by trtexec: there is no time of the parts",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,20 @@ def test_execute_says_what_failed(local: Transport) -> None:
         local.execute(["no-such-program"], 10)
     with pytest.raises(ToolError, match=r"`sleep` did not end in 0\.1 s"):
         local.execute(["sleep", "20"], 0.1)
+
+
+def test_what_takes_too_long_ends_with_all_that_it_started(local: Transport, tmp_path: Path) -> None:
+    script = 'sleep 600 & echo $! > "$0"; wait'
+    with pytest.raises(ToolError, match="`sh` did not end"):
+        local.execute(["sh", "-c", script, str(tmp_path / "child")], 1)
+    child = int((tmp_path / "child").read_text())
+    for _ in range(100):
+        status = Path(f"/proc/{child}/stat")
+        # Somebody else's child by now, which may not have been waited for yet.
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the child of the script is still running")
 
 
 def test_the_agent_has_a_session_of_its_own(local: Transport) -> None:

@@ -109,7 +109,7 @@ def run(
 
       vitbench run -m effvit-b0 -t cpu --metric throughput --batch auto --threads 2
 
-      vitbench run -m effvit-b1 -t board.toml --protocol paper
+      vitbench run -m effvit-b1 -t orin-trtexec --protocol paper
     """
     from vitbench import pipeline
     from vitbench.catalog import DeviceOptions

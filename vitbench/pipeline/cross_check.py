@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitbench.errors import TargetUnreachable, ToolError, UsageError
+from vitbench.errors import VitbenchError
 from vitbench.pipeline.device import Device
 from vitbench.records.schema import Estimate
 from vitbench.trtexec.cross_check import cross_check
@@ -32,7 +32,7 @@ def second_opinion(device: Device, estimate: Estimate | None) -> tuple[str, ...]
             engine = (session.loaded.engine or {}).get("engine")
         model = device.artifact.model_file
         other_ms = parts_ms(device.link, target, model, device.inputs(), engine=engine)
-    except (ToolError, UsageError, TargetUnreachable) as error:
+    except VitbenchError as error:
         return (f"not cross-checked by trtexec: {error.message}",)
     found = cross_check(estimate.latency_paper_ms, other_ms)
     return () if found is None else (found,)

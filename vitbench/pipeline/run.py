@@ -149,9 +149,16 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
         raise
     if result.clock_max_mhz is not None:
         device.clocks_mhz[header.target.name] = result.clock_max_mhz
-    reasons = (*result.reasons, *second_opinion(device, result.estimate))
-    record = _conclude(header, result.status, reasons, result.estimate, result.blocks)
+    interrupted = False
+    try:
+        checked = second_opinion(device, result.estimate)
+    except KeyboardInterrupt:
+        # What was measured is whole.
+        checked, interrupted = ("not cross-checked by trtexec: interrupted by the user",), True
+    record = _conclude(header, result.status, (*result.reasons, *checked), result.estimate, result.blocks)
     save(kept, record, progress)
+    if interrupted:
+        raise Interrupted(record)
     return record
 
 

@@ -20,6 +20,7 @@ SHORT_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 600.0
 OUTPUTS_TIMEOUT_S = 600.0
 BUILD_TIMEOUT_S = 3600.0
+FILES = "see that it is there on the device, may be read and written, and that there is space"
 # Until an iteration has been seen nobody knows how long one takes; afterwards ten times the slowest.
 UNSEEN_ITERATION_S = 60.0
 SEEN_MARGIN = 10
@@ -305,7 +306,7 @@ class AgentSession:
             raise OutOfMemory(message, "choose a smaller --batch or --resolution", tail=self._channel.tail())
         if error.get("kind") == "runtime":
             raise ToolError(message, "the last lines are the runtime's own", tail=self._channel.tail())
-        raise UsageError(message)
+        raise UsageError(message, FILES if error.get("kind") == "io" else None)
 
     def _push(self, tensor: TensorFile) -> dict[str, Any]:
         return {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -69,22 +72,32 @@ class LocalTransport(Transport):
         return tempfile.mkdtemp(dir=self._directory)
 
     def execute(self, argv: Sequence[str], timeout_s: float) -> Completed:
-        """Run a program, without a shell and without input."""
+        """Run a program, without a shell and without input.
+
+        One that takes too long, or that nobody waits for any more, ends with all that it started.
+        """
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout_s,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
-                check=False,
             )
-        except subprocess.TimeoutExpired:
-            raise ToolError(f"`{argv[0]}` did not end in {timeout_s:g} s") from None
         except OSError as error:
             raise ToolError(f"cannot run `{argv[0]}`: {error.strerror}") from None
-        out, err = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
-        return Completed(done.returncode, out, err)
+        with process:
+            try:
+                streams = process.communicate(timeout=timeout_s)
+            except BaseException as error:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()  # leaving the block does not, after Ctrl-C
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise ToolError(f"`{argv[0]}` did not end in {timeout_s:g} s") from None
+                raise
+        out, err = (stream.decode(errors="replace") for stream in streams)
+        return Completed(process.returncode, out, err)
 
     def start_agent(self, label: str) -> Channel:
         """Start a fresh agent in a session of its own, so that Ctrl-C reaches only the host."""
