@@ -219,7 +219,7 @@ def _told(verdict: Any) -> dict[str, Any]:
         "passed": verdict.passed,
         "finite": verdict.finite,
         "max_diff": verdict.max_diff,
-        "cosine": verdict.cosine,
+        "cosine": verdict.cosine if verdict.finite else None,
         "reason": verdict.reason,
     }
 
