@@ -44,9 +44,10 @@ _deselected: dict[str, int] = {}
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C even where a shell started this in the background, which has it ignored by all children."""
+    """Take Ctrl-C and hang-ups even where a shell or nohup started this with them ignored, by all children."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
