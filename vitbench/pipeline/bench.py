@@ -107,7 +107,7 @@ class Bench:
         formulation: Mapping[str, str] | None = None,
         artifact: Artifact | None = None,
     ) -> Device:
-        """A cell's way to its device with an artifact, which is made where none is given and none is cached."""
+        """A cell's way to its device, its artifact made where none is given and none is cached."""
         engine, link = runtime.for_target(cell.target), self.link(cell)
         request = self.request.request_for(cell, plan)
         if engine.artifact_format is not None and artifact is None:
