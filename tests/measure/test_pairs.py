@@ -221,3 +221,18 @@ def test_where_every_pair_was_disturbed_the_figures_are_shown_as_such() -> None:
         "every pair was disturbed, so the figures are of disturbed pairs",
         "12 of 12 pairs do not count, the first because the device throttled",
     )
+
+
+@pytest.mark.parametrize(("first_temp_c", "waits"), [(None, False), (40.0, True), (60.0, False)])
+def test_a_later_stage_begins_as_cool_as_the_first(first_temp_c: float | None, waits: bool) -> None:
+    """A device at 50 C, which a stage before began at 40 C, is waited for; on its own it is as cool as it is."""
+    warm: Script = lambda index: FakeSession(  # noqa: E731
+        constant(5.0),
+        readings=lambda session: {"temp_c": 50.0 if index == 0 and session.probes < 3 else 40.0},
+    )
+    devices = (FakeDevice(warm), FakeDevice(warm))
+    result = measure_pairs(
+        devices, PLAN, first_temp_c=first_temp_c, sleep=lambda seconds: devices[0].slept_s.append(seconds)
+    )
+    assert bool(devices[0].slept_s) == waits
+    assert bool(result.waiting_s) == waits
