@@ -225,7 +225,7 @@ def test_where_every_pair_was_disturbed_the_figures_are_shown_as_such() -> None:
 
 @pytest.mark.parametrize(("first_temp_c", "waits"), [(None, False), (40.0, True), (60.0, False)])
 def test_a_later_stage_begins_as_cool_as_the_first(first_temp_c: float | None, waits: bool) -> None:
-    """A device at 50 C, which a stage before began at 40 C, is waited for; on its own it is as cool as it is."""
+    """A device at 50 C that began a stage before at 40 C is waited for; on its own it is as cool as it is."""
     warm: Script = lambda index: FakeSession(  # noqa: E731
         constant(5.0),
         readings=lambda session: {"temp_c": 50.0 if index == 0 and session.probes < 3 else 40.0},
