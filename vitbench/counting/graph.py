@@ -36,8 +36,8 @@ def count_onnx(model: onnx.ModelProto | str | Path) -> OnnxCounts:
 
     A matmul is attention when neither operand is an initializer or a constant, or computed from those alone.
     What depends on them alone is computed before the first inference, and not counted. A view moves
-    nothing, the choice of one element of an axis is one, and a bias belongs to its product. GELU and LayerNorm
-    written as several nodes are one operator, and so are its bytes.
+    nothing, the choice of one element of an axis is one, and a bias belongs to its product. GELU and
+    LayerNorm written as several nodes are one operator, and so are its bytes.
 
     Raises:
         UnsupportedOperators: a node without a known cost.

@@ -93,7 +93,7 @@ def _onwards(node: onnx.NodeProto, lookup: _Lookup) -> Iterator[onnx.NodeProto]:
 def _between(
     last: onnx.NodeProto, anchor: onnx.NodeProto, means: int, lookup: _Lookup
 ) -> list[onnx.NodeProto]:
-    """All nodes on the way to `last` from the one tensor that they depend on, in order; none if there is none.
+    """All nodes on the way to `last` from the one tensor that they depend on, in order; none without one.
 
     The way leads through `anchor` and so many means, the tensor is used more than once, and nothing else is
     seen outside.
