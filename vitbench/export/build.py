@@ -25,6 +25,8 @@ from vitbench.export.normaliser import ZeroImage, build_zero_image
 from vitbench.export.reference import Referee, write_reference
 
 SPECIAL_FILE = "zero-normaliser.npy"
+# So many images of a batch go through the reference together: its memory does not grow with the batch.
+IMAGES_AT_ONCE = 32
 
 OnStage = Callable[[str], None]
 
@@ -120,10 +122,17 @@ def _write_reference(
     """Write what fp32 PyTorch in train form makes of the inputs of the comparison."""
     names = cast("tuple[str, ...]", reference.output_names)
 
+    # What comes from elsewhere may do anything with its batch; the zoo's networks see each image alone.
+    at_once = workload.batch if workload.model.from_elsewhere else IMAGES_AT_ONCE
+
     def compute(made: Mapping[str, Array]) -> dict[str, Array]:
+        inputs = [torch.from_numpy(values) for values in made.values()]
         with torch.inference_mode():
-            outputs = reference(*(torch.from_numpy(values) for values in made.values()))
-        return {name: each.numpy() for name, each in zip(names, _tuple(outputs), strict=True)}
+            parts = [
+                _tuple(reference(*(each[first : first + at_once] for each in inputs)))
+                for first in range(0, workload.batch, at_once)
+            ]
+        return {name: torch.cat([part[place] for part in parts]).numpy() for place, name in enumerate(names)}
 
     zero = _zero_image(reference, workload, on_stage)
     on_stage(f"computing the reference outputs of {workload.label}")
