@@ -35,7 +35,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "adb": (lambda: shutil.which("adb") is not None, "apt-get install adb"),
     "sshd": (lambda: Path("/usr/sbin/sshd").exists(), "apt-get install openssh-server"),
     "tflite": (lambda: find_spec("ai_edge_litert") is not None, "pip install -c constraints.txt '.[tflite]'"),
-    "rtx": (lambda: find_spec("tensorrt_rtx_bindings") is not None, "pip install -c constraints.txt '.[rtx]'"),
+    "rtx": (
+        lambda: find_spec("tensorrt_rtx_bindings") is not None,
+        "pip install -c constraints.txt '.[rtx]'",
+    ),
     "python38": (lambda: old_python() is not None, "pyenv install 3.8, or any other python3.8"),
     "tensorrt": (_tensorrt, f"name a Python that has TensorRT in ${TENSORRT_PYTHON}"),
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
@@ -44,7 +47,7 @@ _deselected: dict[str, int] = {}
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C and hang-ups even where a shell or nohup started this with them ignored, by all children."""
+    """Take Ctrl-C and hang-ups even where a shell or nohup started this with them ignored by all."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

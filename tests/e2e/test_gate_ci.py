@@ -1,4 +1,4 @@
-"""The action and the samples for other CI servers, run as they are written in clones of a repository."""
+"""The action and the README's samples for other CI servers, run as they are written in clones of a repository."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ from tests.gate.scripted import write_target
 
 PROJECT = Path(__file__).parents[2]
 MODEL = "attention-8x16:4x4"
+
+
+def sample(language: str, about: str = "") -> str:
+    """The one block of the README in a language that says what it is about."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (PROJECT / "README.md").read_text(), re.S | re.M)
+    (found,) = (block for block in blocks if about in block)
+    return str(found)
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -167,7 +174,7 @@ def test_no_input_of_the_action_is_read_as_shell(green: Path, path_with_vitbench
 
 def test_the_shell_sample(green: Path, path_with_vitbench: str) -> None:
     done = subprocess.run(
-        ["sh", str(PROJECT / "examples" / "ci" / "gate.sh"), "--simulated"],
+        ["sh", "-c", sample("sh"), "gate.sh", "--simulated"],
         cwd=green,
         env=os.environ | {"PATH": path_with_vitbench},
         capture_output=True,
@@ -182,7 +189,7 @@ def test_the_shell_sample(green: Path, path_with_vitbench: str) -> None:
 
 def test_the_gitlab_sample(green: Path, path_with_vitbench: str) -> None:
     """Every line of the job, in its order, as GitLab's shell runs them; scripted targets are gated too."""
-    job = yaml.safe_load((PROJECT / "examples" / "ci" / "gitlab-ci.yml").read_text())["performance-gate"]
+    job = yaml.safe_load(sample("yaml", "GitLab CI"))["performance-gate"]
     script = "\n".join([*job["before_script"], *job["script"]])
     variables = {
         name: value.replace("$CI_PROJECT_DIR", str(green)) for name, value in job["variables"].items()
