@@ -1,4 +1,4 @@
-"""The action and the README's samples for other CI servers, run as they are written in clones of a repository."""
+"""The action, and the README's samples for other CI servers, run as they are written in a clone."""
 
 from __future__ import annotations
 

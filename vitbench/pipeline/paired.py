@@ -111,9 +111,7 @@ def _pairs(
     return result, False
 
 
-def _sessions(
-    device: Device, first_block: int
-) -> Callable[[int], AbstractContextManager[AnySession]]:
+def _sessions(device: Device, first_block: int) -> Callable[[int], AbstractContextManager[AnySession]]:
     return lambda block: device.session(first_block + block)
 
 
