@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.adb_device.fixtures import adb_server, make_phone
 from tests.support.sshd.fixtures import board
@@ -44,6 +45,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
 }
 _deselected: dict[str, int] = {}
+
+
+# The same examples in every run, however busy the machine is: a red test is a change of the code.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
