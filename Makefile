@@ -12,7 +12,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 run: $(STAMP)
 	$(BIN)/vitbench run --model effvit-b2 --target cpu --allow-inconclusive
 
-# One thread each: four workers whose threads spin for each other take twice as long on two cores.
+# One thread each: the threads of four workers would spin for each other.
 test: $(TEST_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadfile
 
