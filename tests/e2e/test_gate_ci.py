@@ -206,3 +206,17 @@ def test_the_gitlab_sample(green: Path, path_with_vitbench: str) -> None:
     for name in (job["artifacts"]["reports"]["junit"], job["artifacts"]["paths"][0]):
         assert (green / name).exists()
     assert job["allow_failure"]["exit_codes"] == [3]
+
+
+def test_the_action_s_arguments(green: Path, path_with_vitbench: str) -> None:
+    """Options on several lines are all given, and the baseline is left to gate.toml."""
+    program = Path(path_with_vitbench.split(os.pathsep)[0]) / "vitbench"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    code, _, out, err = run_action(
+        green, path_with_vitbench, install="", arguments="--seed 1\n--allow-inconclusive\n"
+    )
+    assert code == 0, err
+    assert out.split() == [
+        *("gate", "--results", "results", "--github"),
+        *("--seed", "1", "--allow-inconclusive"),
+    ]

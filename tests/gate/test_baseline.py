@@ -14,6 +14,7 @@ from vitbench.gate import listing
 from vitbench.gate.baseline import Place, place_of, read
 from vitbench.gate.listing import summaries
 from vitbench.report.gate import baselines as told
+from vitbench.report.screen import Screen
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_places(name: str, location: str, shelf: str) -> None:
     assert place.shelf("/var/a") == "/var/a"
 
 
-@pytest.mark.parametrize("name", ["", "../", ".hidden", "a b", "-x"])
+@pytest.mark.parametrize("name", ["", "../", ".hidden", "a b", "-x", "main\n"])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(UsageError, match="names no baseline"):
         place_of(name, "results")
@@ -86,6 +87,9 @@ def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) ->
         (lambda text: text.replace('"machine_key"', '"machine_keys"'), "machine_key"),
         (lambda text: text.replace('"cells": [', '"cells": [], "more": [', 1), "cells"),
         (lambda text: "[]", "damaged"),
+        (lambda text: text.replace('"digest": "', '"digest": "../', 1), "digest"),
+        (lambda text: '"load_ms": -'.join(text.rsplit('"load_ms": ', 1)), "load_ms"),
+        (lambda text: text.replace('"directory": null', '"directory": "--upload-pack=x"', 1), "directory"),
     ],
 )
 def test_a_damaged_baseline_is_refused_by_name(
@@ -117,6 +121,9 @@ def test_a_newer_baseline_is_not_guessed_at(scene: Scene, tmp_path: Path) -> Non
     save()
     path = tmp_path / "results" / "baselines" / "main.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2', 1))
+    with pytest.raises(UsageError, match="baseline of version 2"):
+        read(place_of("main", "results"))
+    path.write_text(path.read_text().replace('"artifacts": ', '"new": 1, "artifacts": ', 1))
     with pytest.raises(UsageError, match="baseline of version 2"):
         read(place_of("main", "results"))
 
@@ -156,3 +163,39 @@ def test_prune_refuses_where_a_baseline_cannot_be_read(scene: Scene, tmp_path: P
         listing.prune(place, [], None, dry_run=False)
     listing.prune(place, ["broken"], None, dry_run=False)
     assert [each.name for each in summaries(place)] == ["main"]
+
+
+def test_adding_keeps_the_place_of_the_artifacts(scene: Scene, tmp_path: Path) -> None:
+    """The cells that stay have theirs there."""
+    from tests.gate.test_gate import Heard
+    from vitbench.gate.config import Config
+    from vitbench.gate.request import AskedGate, plan_gate
+    from vitbench.gate.save import requests_of
+    from vitbench.pipeline.baseline import save_baseline
+
+    write_target(tmp_path)
+    place = place_of("main", "results")
+    save_baseline(requests_of([MODEL], ["board"], []), place, Heard(), artifacts="elsewhere")
+    more = requests_of(["attention-8x16:8x8"], ["board"], [])
+    added = save_baseline(more, place, Heard(), keep_others=True)
+    assert (added.artifacts, len(added.cells)) == ("elsewhere", 2)
+    with pytest.raises(UsageError, match="in `elsewhere`, not in `other`"):
+        save_baseline(more, place, Heard(), artifacts="other", keep_others=True)
+    # The same words mean the same place for every command.
+    planned = plan_gate(added, place, Config(), AskedGate(simulated=True, artifacts="elsewhere"))
+    assert planned.shelf == place.shelf("elsewhere")
+
+
+def test_lists_fit_the_screen(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    place = place_of("main", "results")
+    saved = read(place)
+    many = listing.Summary("main", place.location, saved.model_copy(update={"cells": saved.cells * 6}))
+    texts = [
+        told.listed([many], as_json=False, screen=Screen(width=80)),
+        told.shown(saved, place, as_json=False, screen=Screen(width=80)),
+    ]
+    for line in "".join(texts).splitlines():
+        assert len(line) <= 80
+    assert texts[0].count("attention-8x16:4x4") == 6

@@ -20,6 +20,7 @@ from vitbench.gate.save import requests_for_calibration, requests_of
 from vitbench.measure import make_plan
 from vitbench.pipeline.calibrate import calibrate
 from vitbench.report.gate.calibration import as_json, as_text, tables
+from vitbench.report.screen import Screen
 
 
 def noise(pair_sd: float, count: int = 400, seed: int = 1) -> Noise:
@@ -106,3 +107,11 @@ def test_costs() -> None:
     assert [in_words(seconds) for seconds in (0.2, 40, 89, 91, 3599, 4800)] == [
         *("1 s", "40 s", "89 s", "2 min", "1 h 00 min", "1 h 20 min"),
     ]
+
+
+def test_a_proposal_fits_the_screen() -> None:
+    drifting = Noise(
+        "a" * 30 + " on cpu", "a", "cpu", tuple(0.001 * number for number in range(40)), 0, 5.0, 1.0
+    )
+    for line in as_text(calibration([noise(0.01), drifting]), Screen(width=80)).splitlines():
+        assert len(line) <= 80

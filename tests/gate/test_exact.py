@@ -117,4 +117,17 @@ def test_small_and_unknown_memory() -> None:
     check = compare_memory(*small, 0.10)
     assert check is not None
     assert check.passed
-    assert compare_memory([block(peak_memory_mb=None)], [block()], 0.10) is None
+    unknown = [block(peak_memory_mb=None)]
+    assert compare_memory(unknown, unknown, 0.10) is None
+
+
+def test_what_one_side_alone_knows_is_said() -> None:
+    unknown = Facts(BASE.counts, ArtifactPart(**ARTIFACT, graph=None), BASE.parity)
+    for sides, side in (((unknown, BASE), "baseline"), ((BASE, unknown), "candidate")):
+        checks = {check.name: check for check in compare_facts(*sides)}
+        for name in ("fallback", "partitions"):
+            assert checks[name].passed is None
+            assert checks[name].note == f"not compared: not known of the {side}"
+    memory = compare_memory([block(peak_memory_mb=5.0)], [block(peak_memory_mb=None)], 0.10)
+    assert memory is not None
+    assert (memory.passed, memory.note) == (None, "not compared: not known of the candidate")

@@ -361,6 +361,13 @@ def test_selection(scene: Scene, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match="nothing to gate"):
             run(asked)
+    # One that means nothing is not left out in silence because another one means something.
+    for asked, told in (
+        (AskedGate(models=(MODEL, "attention-8x61*"), simulated=True), "-m attention-8x61"),
+        (AskedGate(targets=("other", "sim"), simulated=True), "-t sim"),
+    ):
+        with pytest.raises(UsageError, match=f"nothing to gate for {told}"):
+            run(asked)
     with pytest.raises(UsageError, match="scripted, so nothing would be gated"):
         run(AskedGate())
     with pytest.raises(UsageError, match="--pairs must be from 7 to 500"):
@@ -405,3 +412,15 @@ def test_from_python(scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixt
         record = api.gate(pairs=7, max_regression=0.05, seed=1, simulated=True)
     assert (record.cells[0].verdict, record.cells[0].limit) == ("PASS", 0.05)
     assert "gating 1 cell" in caplog.text
+
+
+def test_a_damaged_script_is_a_cell_that_is_not_measured(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    edit_baseline(lambda cell: cell["script"].update(latency_ms="soon"))
+    record = run()
+    assert record.cells[0].verdict == "NOT MEASURED"
+    assert (
+        "the script in the baseline of attention-8x16:4x4 on board is damaged" in record.cells[0].reasons[0]
+    )
+    assert exit_code(record) == 3

@@ -133,3 +133,51 @@ def test_no_history(tmp_path: Path) -> None:
     assert tell(str(tmp_path), "effvit-b2") == (f"no sessions of effvit-b2 in {tmp_path}\n", 3)
     with pytest.raises(UsageError, match="no format `csv`"):
         tell(str(tmp_path), "effvit-b2", form="csv")
+
+
+def test_waivers_hold_against_a_history_too(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(12), 22.0])
+    for expires, code in (("2999-01-31", 0), ("2020-01-31", 1)):
+        waiver = {"match": "effvit-b2", "reason": "known", "expires": expires}
+        record = gate_history(str(tmp_path), Config.model_validate({"waivers": [waiver]}), strict=True)
+        assert record.cells[0].verdict == "REGRESSION"
+        assert exit_code(record) == code
+    assert "expired on 2020-01-31" in record.cells[0].notes[-1]
+
+
+def test_what_is_not_judged_is_told(tmp_path: Path) -> None:
+    store(tmp_path, steady(13), protocol={"precision": "fp16"})
+    store(tmp_path, steady(13), start=50)
+    record = judge(tmp_path)
+    assert [cell.verdict for cell in record.cells] == ["PASS"]
+    assert "not judged are the older runs of 1 other machine or protocol" in record.notes[0]
+
+
+@pytest.mark.parametrize("status", ["parity-failed", "inconclusive"])
+def test_a_newest_run_of_no_use_is_not_passed_by_the_one_before_it(tmp_path: Path, status: str) -> None:
+    store(tmp_path, steady(13))
+    store(tmp_path, [20.0], start=50, status=status)
+    record = judge(tmp_path)
+    (cell,) = record.cells
+    assert cell.verdict == "NOT MEASURED"
+    assert cell.reasons[0].endswith(f"is {status}")
+    assert exit_code(record) == 3
+    store(tmp_path, [20.0], start=60)
+    # A look, which is no session, takes nothing from the run before it.
+    store(tmp_path, [40.0], start=70, plan={"preset": "quick"})
+    assert judge(tmp_path).cells[0].verdict == "PASS"
+
+
+def test_a_misspelt_cell_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    store(tmp_path, steady(12))
+    with pytest.raises(UsageError, match="nothing to gate for -m efvit-b1, -t orn"):
+        judge(tmp_path, models=["effvit-b2", "efvit-b1"], targets=["cpu", "orn"])
+
+
+def test_a_phone_has_its_own_limit(tmp_path: Path) -> None:
+    place = Store(tmp_path)
+    for number, latency_ms in enumerate([*steady(12), 20.8]):
+        record = example_record(number, latency_ms=latency_ms, iterations=20)
+        place.save(change(record, estimate={"latency_ms": latency_ms}, target={"transport": "adb"}))
+    (cell,) = judge(tmp_path).cells
+    assert (cell.limit, cell.verdict) == (0.05, "PASS")

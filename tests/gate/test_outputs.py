@@ -261,3 +261,23 @@ def test_failed_checks_and_notes_are_told() -> None:
     )
     text = table.render(record(checked, cell("b:1x1 on cpu", "PASS", notes=("a note",))), Screen())
     assert "every cell: a note" in text
+
+
+def test_what_is_allowed_hides_no_other_code() -> None:
+    made = record(
+        cell("a:1x1 on cpu", "INCONCLUSIVE"), cell("b:1x1 on cpu", "NOT MEASURED", None, exit_code=2)
+    )
+    assert exit_code(made) == 3
+    assert exit_code(made, allow_inconclusive=True) == 2
+
+
+def test_junit_has_no_letters_that_xml_forbids() -> None:
+    ET.fromstring(junit.render(record(cell("a:1x1 on cpu", "REGRESSION", reasons=("x\ufffe\uffff\x00",)))))
+
+
+def test_a_check_that_could_not_be_made_is_told() -> None:
+    from vitbench.gate.outcome import _changes
+
+    unknown = Check(name="memory", baseline="known", candidate="not known", passed=None, note="not compared")
+    silent = Check(name="memory", baseline="1 MB", candidate="1 MB", passed=True, note="+0.0%")
+    assert _changes([unknown, silent]) == ["memory: known -> not known, not compared"]

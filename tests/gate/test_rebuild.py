@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.gate.scripted import Scene, write_target
-from tests.gate.test_gate import save
+from tests.gate.test_gate import Heard, save
+from vitbench.errors import MeasurementInvalid
 from vitbench.gate.baseline import BaselineCell, Sources, place_of, read
 from vitbench.pipeline import rebuild as module
+from vitbench.pipeline.bench import Spent
 from vitbench.pipeline.rebuild import CannotRebuild, rebuild
+from vitbench.pipeline.reference import find_reference
 
 
 @pytest.fixture
@@ -59,3 +63,30 @@ def test_an_export_that_fails_or_gives_something_else(
     with pytest.raises(CannotRebuild, match=r"its export: error: .*runs no network"):
         rebuild(saved, sources, tmp_path / "again")
     assert json.loads((tmp_path / "results" / "baselines" / "main.json").read_text())["cells"]
+
+
+def test_it_is_rebuilt_in_the_precision_it_had(
+    saved: BaselineCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **options: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    asked = saved.asked.model_copy(update={"precision": "fp16"})
+    module._export(saved.model_copy(update={"asked": asked}), tmp_path, tmp_path, tmp_path)
+    assert "--precision fp16" in " ".join(commands[0])
+
+
+def test_a_shelf_that_cannot_be_opened_is_a_missing_artifact(saved: BaselineCell, tmp_path: Path) -> None:
+    """And so no wrong option, but a cell that is not measured; what was tried is told."""
+    lost = saved.model_copy(update={"archive": "0" * 64})
+    request = SimpleNamespace(
+        shelf="nosuchprotocol://bucket",
+        baseline=SimpleNamespace(sources=Sources(project=None, directory=None)),
+    )
+    bench = SimpleNamespace(cache=None, scratch=lambda: tmp_path, progress=Heard(), spent=Spent())
+    with pytest.raises(MeasurementInvalid, match=r"nosuchprotocol.*cannot be rebuilt"):
+        find_reference(lost, request, SimpleNamespace(digest="f" * 64), bench)  # type: ignore[arg-type]

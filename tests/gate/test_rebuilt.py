@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from vitbench.errors import MeasurementInvalid
+from vitbench.gate.config import Waiver
 from vitbench.gate.save import requests_of
 from vitbench.pipeline import gate_cell
 from vitbench.pipeline.device import Device
@@ -77,3 +79,10 @@ def test_a_build_that_fails_parity_ends_the_cell(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gate_cell, "make_header", lambda *_: header("new", passed=False))
     with pytest.raises(MeasurementInvalid, match="second stage of a on b fails parity: too far off"):
         gated("new")._rebuilt()
+
+
+def test_a_waiver_does_not_end_in_the_middle_of_a_gate() -> None:
+    cell = gated(None)
+    cell.today = date(2026, 1, 31)
+    cell.planned.waivers = [Waiver(match="*", reason="known", expires=cell.today)]  # type: ignore[misc]
+    assert cell._waived() == {"time"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -70,8 +71,6 @@ def test_a_missing_a_damaged_and_an_exchanged_archive(artifact: Artifact, tmp_pa
 
 def test_an_archive_cannot_write_outside(artifact: Artifact, tmp_path: Path) -> None:
     """Even one whose hash the baseline names: an archive is data, whoever made it."""
-    import hashlib
-
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         info = tarfile.TarInfo("../outside")
@@ -93,3 +92,35 @@ def test_a_shelf_that_cannot_be_written_says_so(artifact: Artifact, tmp_path: Pa
         Shelf(str(tmp_path / "file")).put(artifact)
     with pytest.raises(UsageError, match="cannot open the artifacts"):
         Shelf("nosuchprotocol://bucket")
+
+
+def _sparse(name: str, size: int) -> bytearray:
+    """The header of a file that is nothing but a hole (GNU tar): 512 bytes become as many as it says."""
+    header = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"00000000000\0" * 2
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return header
+
+
+@pytest.mark.parametrize("kind", ["link", "more", "sparse"])
+def test_an_archive_holds_what_its_manifest_lists_and_no_links(
+    artifact: Artifact, tmp_path: Path, kind: str
+) -> None:
+    shelf = Shelf(str(tmp_path / "shelf"))
+    shelf.put(artifact)
+    path = tmp_path / "shelf" / f"{artifact.digest}.tar"
+    with tarfile.open(path, "a") as archive:
+        info = tarfile.TarInfo("model/extra")
+        if kind == "link":
+            info.type, info.linkname = tarfile.SYMTYPE, "model.onnx"
+        if kind != "sparse":
+            archive.addfile(info)
+    if kind == "sparse":
+        path.write_bytes(bytes(_sparse("model/extra", 1 << 33)) + path.read_bytes())
+    (tmp_path / "into").mkdir()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(Missing, match="holds no artifact"):
+        shelf.get(artifact.digest, digest, tmp_path / "into")

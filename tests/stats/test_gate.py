@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -198,3 +199,14 @@ def test_proposals(pair_sd: float, pairs: int, limit: float) -> None:
     assert found[0] == pairs
     assert found[1] == pytest.approx(limit, abs=1e-4)
     assert 8 * pair_sd / math.sqrt(found[0]) <= found[1] + 1e-12
+
+
+def test_many_pairs_do_not_fill_the_memory() -> None:
+    """What a gate can see is told after it was measured: not the time to run out of memory."""
+    z = np.random.default_rng(81).standard_normal((400, 300))
+    tracemalloc.start()
+    bounds = gate._lower_bounds(z, 0.01)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert bounds.shape == (400,)
+    assert peak < 150e6

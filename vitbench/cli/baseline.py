@@ -29,7 +29,8 @@ Artifacts = Annotated[
     str | None,
     typer.Option(
         "--artifacts",
-        help="Where the artifacts are: a directory or an fsspec URL (default: beside the document).",
+        help="Where the artifacts are: a directory, as seen from the baseline's document, or an fsspec URL "
+        "(default: artifacts/ beside it).",
     ),
 ]
 
@@ -74,7 +75,7 @@ def save(
     """
     from vitbench.catalog import DeviceOptions
     from vitbench.cli.progress import TerminalProgress
-    from vitbench.gate.baseline import DEFAULT_SHELF, place_of
+    from vitbench.gate.baseline import place_of
     from vitbench.gate.save import requests_of
     from vitbench.pipeline.baseline import save_baseline
     from vitbench.report.gate.baselines import shown
@@ -95,7 +96,7 @@ def save(
     )
     with TerminalProgress() as progress:
         made = save_baseline(
-            requests, place, progress, artifacts=artifacts or DEFAULT_SHELF, seed=seed, keep_others=add
+            requests, place, progress, artifacts=artifacts or None, seed=seed, keep_others=add
         )
     emit(shown(made, place, as_json=as_json))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vitbench.cli.options import Attention, Json, NoCache, Part, Upsample, Weights
+from vitbench.cli.run import Precision
 from vitbench.errors import ExitCode
 
 
@@ -18,6 +19,9 @@ def export(
         str | None, typer.Option("--resolution", "-r", help="HEIGHTxWIDTH or one side.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", "-b", help="Batch size of the static graph.")] = 1,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Number format (default: the target's).")
+    ] = None,
     attention: Attention = None,
     upsample: Upsample = None,
     part: Part = None,
@@ -50,6 +54,7 @@ def export(
         targets=[target],
         resolutions=[resolution] if resolution else (),
         batches=[str(batch)],
+        precision=precision.value if precision else None,
         attention=attention,
         upsample=upsample,
         part=part,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from vitbench.errors import UsageError
 from vitbench.records.document import dump
@@ -19,6 +19,10 @@ SUFFIX = ".json"
 DEFAULT_NAME = "main"
 DEFAULT_SHELF = "artifacts"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$")
+# SHA-256, a commit, and a time in ms, as only a whole document has them.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 _URL = re.compile(r"^[a-z][a-z0-9+]+:/")
 
 
@@ -55,14 +59,14 @@ class BaselineCell(Part):
     simulated: bool
     protocol: Protocol
     counts: Counts
-    digest: str
-    key: str | None
-    archive: str | None
+    digest: Sha256
+    key: Sha256 | None
+    archive: Sha256 | None
     artifact: ArtifactPart | None
     parity: Parity | None
     script: dict[str, Any] | None = None
-    latency_ms: float
-    load_ms: float
+    latency_ms: Milliseconds
+    load_ms: Milliseconds
 
 
 class Sources(Part):
@@ -71,8 +75,8 @@ class Sources(Part):
     Each is None where there was no checkout, or where its files differed from the commit.
     """
 
-    project: str | None
-    directory: str | None
+    project: Commit | None
+    directory: Commit | None
 
 
 class Baseline(Part):
@@ -127,7 +131,7 @@ def place_of(baseline: str, results: str) -> Place:
         directory, name = f"{results.rstrip('/')}/baselines", baseline
     else:
         directory, name = directory + slash or ".", name.removesuffix(SUFFIX)
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f"'{baseline}' names no baseline", "a name has letters, digits and . _ + @ -, for example `main`"
         )
@@ -159,13 +163,10 @@ def read(place: Place) -> Baseline:
     try:
         found = Baseline.model_validate_json(data)
     except ValidationError as error:
+        # Fields of another version are unknown ones: the version is what to tell.
+        _check_version(place, data)
         raise _damaged(place, error) from None
-    if found.schema_version != BASELINE_VERSION:
-        raise UsageError(
-            f"`{place.location}` is a baseline of version {found.schema_version}, "
-            f"this vitbench reads {BASELINE_VERSION}",
-            "save it anew with `vitbench baseline save`",
-        )
+    _check_version(place, data)
     return found
 
 
@@ -224,6 +225,24 @@ def merged(old: Baseline | None, new: Baseline) -> Baseline:
 def labels(cells: Sequence[BaselineCell]) -> str:
     """Cells by their labels, in one line."""
     return ", ".join(cell.label for cell in cells)
+
+
+class _Stamp(BaseModel):
+    """What every version has."""
+
+    schema_version: int
+
+
+def _check_version(place: Place, data: bytes) -> None:
+    try:
+        version = _Stamp.model_validate_json(data).schema_version
+    except ValidationError:
+        return
+    if version != BASELINE_VERSION:
+        raise UsageError(
+            f"`{place.location}` is a baseline of version {version}, this vitbench reads {BASELINE_VERSION}",
+            "save it anew with `vitbench baseline save`",
+        )
 
 
 def _damaged(place: Place, error: ValidationError) -> UsageError:

@@ -174,6 +174,28 @@ def unmatched(config: Config, cells: Sequence[tuple[str, tuple[int, int], str]])
     ]
 
 
+def unselected(
+    models: Sequence[str], targets: Sequence[str], cells: Sequence[tuple[str, tuple[int, int], str]]
+) -> str:
+    """Patterns that mean none of the selected cells (model, resolution, target), as options; likely misspelt.
+
+    A gate that left such a cell out in silence would end as if it had passed.
+    """
+    useless = [
+        *(
+            f"-m {pattern}"
+            for pattern in models
+            if not any(matches(pattern, model, size) for model, size, _ in cells)
+        ),
+        *(
+            f"-t {pattern}"
+            for pattern in targets
+            if not any(fnmatchcase(name, pattern) for *_, name in cells)
+        ),
+    ]
+    return ", ".join(useless)
+
+
 def matches(pattern: str, model: str, resolution: tuple[int, int]) -> bool:
     """Whether a model at a resolution is meant by a pattern: `effvit-b*`, `effvit-b1:224`."""
     if fnmatchcase(model, pattern):

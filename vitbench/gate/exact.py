@@ -46,7 +46,7 @@ def compare_facts(baseline: Facts, candidate: Facts) -> tuple[Check, ...]:
 
 
 def compare_memory(baseline: Sequence[Block], candidate: Sequence[Block], tolerance: float) -> Check | None:
-    """Compare the median of the blocks' peak memory; None where it is not known.
+    """Compare the median of the blocks' peak memory; None where it is known of neither side.
 
     Growth fails beyond the tolerance (a fraction), and beyond 2 MB.
     """
@@ -54,8 +54,10 @@ def compare_memory(baseline: Sequence[Block], candidate: Sequence[Block], tolera
         [block.peak_memory_mb for block in blocks if block.peak_memory_mb is not None]
         for blocks in (baseline, candidate)
     ]
-    if not all(peaks):
+    if not any(peaks):
         return None
+    if not all(peaks):
+        return _one_sided("memory", not peaks[0])
     before, after = (float(median(each)) for each in peaks)
     return Check(
         name="memory",
@@ -93,8 +95,10 @@ def _bytes(before: ArtifactPart, after: ArtifactPart) -> Check:
 
 
 def _graphs(before: GraphFacts | None, after: GraphFacts | None) -> list[Check]:
-    if before is None or after is None:
+    if before is None and after is None:
         return []
+    if before is None or after is None:
+        return [_one_sided(name, before is None) for name in ("fallback", "partitions")]
     outside = [sum(each.outside.values()) for each in (before, after)]
     fallback = _growth("fallback", outside[0], outside[1], " operators")
     if outside[1] > outside[0]:
@@ -105,6 +109,18 @@ def _graphs(before: GraphFacts | None, after: GraphFacts | None) -> list[Check]:
         }
         fallback = fallback.model_copy(update={"note": f"fell back: {count_words(more)}"})
     return [fallback, _growth("partitions", before.partitions, after.partitions, "")]
+
+
+def _one_sided(name: str, of_candidate: bool) -> Check:
+    """A check that cannot be made, as one side does not tell: said, not left out."""
+    told = ("not known", "known") if of_candidate else ("known", "not known")
+    return Check(
+        name=name,
+        baseline=told[0],
+        candidate=told[1],
+        passed=None,
+        note=f"not compared: not known of the {'baseline' if of_candidate else 'candidate'}",
+    )
 
 
 def _parity(before: Parity | None, after: Parity) -> Check:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
 from vitbench import __version__
 from vitbench.errors import ExitCode, UsageError
-from vitbench.gate.config import Config, limits_of, matches
+from vitbench.gate import outcome
+from vitbench.gate.config import Config, limits_of, matches, unselected, waivers_of
 from vitbench.records import index
 from vitbench.records.gate import GateCell, GateRecord, History, Verdict
 from vitbench.records.sessions import CellHistory, histories
@@ -54,9 +55,15 @@ def gate_history(
             f"nothing to gate: no run in `{results}` is selected{scripted}",
             "`vitbench report` lists what was measured",
         )
+    if useless := unselected(models, targets, [(each.model, each.resolution, each.target) for each in shown]):
+        raise UsageError(
+            f"nothing to gate for {useless}: no run in `{results}` is meant by it",
+            "`vitbench report` lists what was measured",
+        )
+    current = _current(shown)
     cells = tuple(
-        _judged(each, limit or limits_of(config, each.model, each.resolution, each.target, "").regression)
-        for each in _current(shown)
+        _waived(_judged(each, limit or _limit_of(config, each)), each, config, started.date())
+        for each in current
     )
     return GateRecord(
         id=new_id(started, "gate-against-history", (0, 0), shown[0].target),
@@ -70,8 +77,33 @@ def gate_history(
         candidate_commit=None,
         seed=0,
         wall_s=time.perf_counter() - begin,
+        notes=tuple(_not_judged(shown, current)),
         cells=cells,
     )
+
+
+def _not_judged(found: Sequence[CellHistory], current: Sequence[CellHistory]) -> list[str]:
+    """Notes on cells with runs of other machines or protocols: a reader may take them for judged."""
+    others = [(each.label, sum(other.label == each.label for other in found) - 1) for each in current]
+    return [
+        f"{label}: not judged are the older runs of {count} other machine{'s' * (count > 1)} or "
+        f"protocol{'s' * (count > 1)}"
+        for label, count in others
+        if count
+    ]
+
+
+def _waived(cell: GateCell, found: CellHistory, config: Config, today: date) -> GateCell:
+    """The cell, its regression waived where a waiver of time covers it, and notes on those that ended."""
+    waivers = waivers_of(config, found.model, found.resolution, found.target)
+    living = outcome.covering(waivers, ["time"], today) if cell.verdict == "REGRESSION" else None
+    told = (*cell.notes, *outcome.expired(waivers, today))
+    code = cell.exit_code if living is None else int(ExitCode.OK)
+    return cell.model_copy(update={"notes": told, "waived": living, "exit_code": code})
+
+
+def _limit_of(config: Config, cell: CellHistory) -> float:
+    return limits_of(config, cell.model, cell.resolution, cell.target, cell.transport).regression
 
 
 def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
@@ -86,6 +118,9 @@ def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
 
 def _judged(found: CellHistory, limit: float) -> GateCell:
     """REGRESSION: beyond the prediction limit and beyond d. PASS: within d. Between: too noisy to tell."""
+    if found.newest_unused is not None:
+        # The sessions before it were judged when they were the newest: their PASS is not that of this run.
+        return _cell(found, limit, "NOT MEASURED", (f"its newest run, {found.newest_unused}",), None)
     *before, last = found.sessions or (None,)
     past = [session for session in before if session is not None]
     if last is None or len(past) < MIN_SESSIONS:

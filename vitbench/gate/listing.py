@@ -86,7 +86,7 @@ def prune(place: Place, names: Sequence[str], artifacts: str | None, *, dry_run:
             f"mend it, or remove it as well: `vitbench baseline prune {unread[0].name}`",
         )
     needed = {cell.digest for summary in kept if summary.baseline for cell in summary.baseline.cells}
-    shelves = [artifacts] if artifacts else _shelves(place, found)
+    shelves = [place.shelf(artifacts)] if artifacts else _shelves(place, found)
     if not dry_run:
         # Documents first: one that names a missing artifact is worse than an artifact too many.
         for name in names:

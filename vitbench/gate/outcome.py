@@ -60,13 +60,13 @@ def conclude(
         reasons = (*(_told(check) for check in broken), *untimed)
     unforgiven = [name for name in regressed if name not in waived]
     final: Verdict = found
-    covering = _covering(planned.waivers, regressed, today) if regressed and not unforgiven else None
+    forgiven = covering(planned.waivers, regressed, today) if regressed and not unforgiven else None
     if broken and (unforgiven or found not in ("INCONCLUSIVE", "NOT MEASURED")):
         final = "REGRESSION"
     code = int(CODES[final])
     if final == "NOT MEASURED" and error is not None:
         code = int(error.exit_code)
-    if final == "REGRESSION" and covering is not None:
+    if final == "REGRESSION" and forgiven is not None:
         code = int(ExitCode.OK)
     saved = planned.baseline
     return GateCell(
@@ -76,10 +76,10 @@ def conclude(
         limit=planned.limits.regression,
         verdict=final,
         reasons=tuple(reasons),
-        notes=(*notes, *_expired(planned.waivers, today), *_changes(checks)),
+        notes=(*notes, *expired(planned.waivers, today), *_changes(checks)),
         checks=tuple(checks),
         stages=tuple(stages),
-        waived=covering if final == "REGRESSION" else None,
+        waived=forgiven if final == "REGRESSION" else None,
         visible=visible,
         baseline_digest=digests[0] if digests and digests[0] else saved.digest,
         candidate_digest=digests[1] if digests else None,
@@ -104,9 +104,11 @@ def exit_code(record: GateRecord, *, allow_inconclusive: bool = False, unwritten
         if not record.advisory:
             return ExitCode.REGRESSION
         codes = [code if code != ExitCode.REGRESSION else int(ExitCode.OK) for code in codes]
-    worst = max(codes, default=int(ExitCode.INCONCLUSIVE))
-    if allow_inconclusive and worst == ExitCode.INCONCLUSIVE:
-        worst = ExitCode.OK
+    codes = codes or [int(ExitCode.INCONCLUSIVE)]
+    if allow_inconclusive:
+        # Cell by cell: what is allowed must not hide the 2 of another cell, which is less than a 3.
+        codes = [code if code != ExitCode.INCONCLUSIVE else int(ExitCode.OK) for code in codes]
+    worst = max(codes)
     return max(worst, ExitCode.USAGE) if unwritten else worst
 
 
@@ -125,7 +127,7 @@ def _told(check: Check) -> str:
     return f"{check.name}: {check.baseline} -> {check.candidate}" + (f", {check.note}" if check.note else "")
 
 
-def _covering(waivers: Sequence[Waiver], names: Sequence[str], today: date) -> Waived | None:
+def covering(waivers: Sequence[Waiver], names: Sequence[str], today: date) -> Waived | None:
     """The living waivers of these gates, as one: every reason, and the earliest day that one of them ends."""
     living = [
         waiver
@@ -140,7 +142,8 @@ def _covering(waivers: Sequence[Waiver], names: Sequence[str], today: date) -> W
     )
 
 
-def _expired(waivers: Sequence[Waiver], today: date) -> list[str]:
+def expired(waivers: Sequence[Waiver], today: date) -> list[str]:
+    """Notes on waivers that ended."""
     return [
         f'the waiver "{waiver.reason}" expired on {waiver.expires.isoformat()} and counts no more'
         for waiver in waivers
@@ -153,5 +156,5 @@ def _changes(checks: Sequence[Check]) -> list[str]:
     return [
         _told(check)
         for check in checks
-        if check.note and check.name != "memory" and check.passed is not False
+        if check.note and (check.passed is None or (check.passed and check.name != "memory"))
     ]

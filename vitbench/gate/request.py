@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from vitbench import catalog
 from vitbench.catalog import DeviceOptions, TargetSpec
 from vitbench.errors import MeasurementInvalid, UsageError, VitbenchError
@@ -20,6 +22,7 @@ from vitbench.gate.config import (
     limits_of,
     matches,
     unmatched,
+    unselected,
     waivers_of,
 )
 from vitbench.request import Cell, Request, parse_request
@@ -68,10 +71,21 @@ class PlannedCell:
         return None if self.request is None else self.request.cells[0]
 
     def reference(self, cell: Cell) -> Cell:
-        """The cell of the baseline's side: the same, but for what a scripted device played then."""
+        """The cell of the baseline's side: the same, but for what a scripted device played then.
+
+        Raises:
+            MeasurementInvalid: the script is none.
+        """
         if self.baseline.script is None:
             return cell
-        old = TargetSpec.model_validate({**cell.target.model_dump(), "sim": self.baseline.script})
+        try:
+            old = TargetSpec.model_validate({**cell.target.model_dump(), "sim": self.baseline.script})
+        except ValidationError as error:
+            raise MeasurementInvalid(
+                f"the script in the baseline of {self.baseline.label} is damaged: "
+                f"{error.errors(include_url=False)[0]['msg'].lower()}",
+                "restore the baseline from version control, or save it anew",
+            ) from None
         return replace(cell, target=old)
 
 
@@ -111,7 +125,7 @@ def plan_gate(baseline: Baseline, place: Place, config: Config, asked: AskedGate
     return GateRequest(
         baseline=baseline,
         place=place,
-        shelf=asked.artifacts or place.shelf(baseline.artifacts),
+        shelf=place.shelf(asked.artifacts or baseline.artifacts),
         cells=cells,
         no_cache=asked.no_cache,
         other_machine=asked.other_machine,
@@ -170,6 +184,12 @@ def _select(baseline: Baseline, place: Place, asked: AskedGate) -> list[Baseline
     if not chosen:
         raise UsageError(
             f"nothing to gate: no cell of the baseline `{place.location}` is selected",
+            f"it has {baselines.labels(baseline.cells)}",
+        )
+    cells = [(cell.model, cell.resolution, cell.target) for cell in chosen]
+    if useless := unselected(asked.models, names, cells):
+        raise UsageError(
+            f"nothing to gate for {useless}: no cell of the baseline `{place.location}` is meant by it",
             f"it has {baselines.labels(baseline.cells)}",
         )
     return chosen

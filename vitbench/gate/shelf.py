@@ -6,9 +6,7 @@ import hashlib
 import io
 import re
 import tarfile
-from pathlib import Path
-
-from pydantic import ValidationError
+from pathlib import Path, PurePosixPath
 
 from vitbench.errors import UsageError
 from vitbench.export.cache import Artifact
@@ -149,11 +147,14 @@ def _unpack(data: bytes, digest: str, into: Path) -> Artifact:
     """The artifact in an archive; every file is hashed against its manifest."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            archive.extractall(into, filter="data")
+            names = _extract(archive, into, most=len(data))
         # Not by `read_manifest`: its checksum is of today's fields, and the archive's own hash was checked.
         manifest = Manifest.model_validate_json((into / MANIFEST_FILE).read_bytes())
+        listed = {entry.name for entry in manifest.files}
+        if names != listed | {MANIFEST_FILE} or manifest.model_file not in listed:
+            raise DamagedArtifact("its files are not those of its manifest")
         check_files(into, manifest)
-    except (tarfile.TarError, OSError, ValidationError, DamagedArtifact) as error:
+    except (tarfile.TarError, OSError, ValueError, DamagedArtifact) as error:
         first = str(error).partition("\n")[0]
         raise Missing(f"its archive holds no artifact that this vitbench can read: {first}") from None
     running = [entry for entry in manifest.files if entry.name.startswith("model/")]
@@ -168,6 +169,25 @@ def _unpack(data: bytes, digest: str, into: Path) -> Artifact:
         manifest=manifest,
         cache="reused",
     )
+
+
+def _extract(archive: tarfile.TarFile, into: Path, *, most: int) -> set[str]:
+    """Write the files of an archive below a directory: no links, nothing outside, no more bytes than it has.
+
+    Returns:
+        Their names.
+    """
+    members = archive.getmembers()
+    if sum(member.size for member in members) > most:
+        raise DamagedArtifact("it says that it holds more than it does")
+    for member in members:
+        path = PurePosixPath(member.name)
+        file = archive.extractfile(member) if member.isreg() else None
+        if file is None or path.is_absolute() or ".." in path.parts:
+            raise DamagedArtifact(f"{member.name} is no file of an artifact")
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        (into / path).write_bytes(file.read())
+    return {member.name for member in members}
 
 
 def _is_archive_of(data: bytes, digest: str) -> bool:

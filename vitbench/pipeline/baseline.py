@@ -31,7 +31,7 @@ def save_baseline(
     place: Place,
     progress: Progress,
     *,
-    artifacts: str = baselines.DEFAULT_SHELF,
+    artifacts: str | None = None,
     seed: int = 0,
     keep_others: bool = False,
 ) -> Baseline:
@@ -40,18 +40,26 @@ def save_baseline(
     Args:
         requests: model and target as they were named, and the one cell they mean.
         place: where the document goes.
-        artifacts: where the artifacts go; see `Place.shelf`.
+        artifacts: where the artifacts go, see `Place.shelf`; when None where those of the baseline that is
+            added to are, else beside the document.
         seed: of the weights.
         keep_others: whether cells of a baseline of this name that are not replaced stay in it.
 
     Raises:
-        UsageError: a cell cannot be built, or something cannot be written.
+        UsageError: a cell cannot be built, something cannot be written, or the cells that are kept have their
+            artifacts elsewhere.
         ParityError: an artifact does not compute what its reference does: nothing is written.
         ToolError, TargetUnreachable: of the first cell that could not be looked at; nothing is written.
     """
     baselines.check_writable(place)
-    shelf = Shelf(place.shelf(artifacts))
     old = baselines.read(place) if keep_others and place.name in baselines.names(place.files) else None
+    if old is not None and artifacts not in (None, old.artifacts):
+        raise UsageError(
+            f"the baseline `{place.location}` keeps its artifacts in `{old.artifacts}`, not in `{artifacts}`",
+            "leave --artifacts out, or save every cell anew without --add",
+        )
+    kept_in = old.artifacts if old is not None else artifacts or baselines.DEFAULT_SHELF
+    shelf = Shelf(place.shelf(kept_in))
     first = requests[0][2]
     study = StudyRequest(
         title="baseline",
@@ -74,7 +82,7 @@ def save_baseline(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         vitbench_version=__version__,
         sources=_sources(),
-        artifacts=artifacts,
+        artifacts=kept_in,
         cells=tuple(cells),
     )
     whole = baselines.merged(old, made)

@@ -84,7 +84,7 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
     interrupted = False
     with Bench(_study(request, title), cache, progress) as bench:
         cells = [
-            GatedCell(planned, number, bench, samples, request, record_id, seed)
+            GatedCell(planned, number, bench, samples, request, record_id, seed, today=started.date())
             for number, planned in enumerate(request.cells)
         ]
         try:
@@ -96,7 +96,7 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
         except KeyboardInterrupt:
             interrupted = True
             notes.append("interrupted by the user: what was not decided until then is not measured")
-    found = tuple(cell.concluded(started) for cell in cells)
+    found = tuple(cell.concluded() for cell in cells)
     state = environment.git_state(Path.cwd())
     if state is not None and state["dirty"]:
         notes.append("the candidate has changes that are not committed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from vitbench.errors import MeasurementInvalid, VitbenchError
 from vitbench.gate import exact, outcome, stages, verdict
@@ -46,6 +46,8 @@ class GatedCell:
     notes: list[str] = field(default_factory=list)
     error: VitbenchError | None = None
     first_temp_c: float | None = None
+    # Of the whole gate: a waiver that ends at midnight does not end in the middle of a cell.
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @property
     def label(self) -> str:
@@ -64,7 +66,7 @@ class GatedCell:
         self._guarded(lambda: self._take(stage))
 
     def _waived(self) -> set[str]:
-        return outcome.waived_gates(self.planned.waivers, datetime.now(UTC).date())
+        return outcome.waived_gates(self.planned.waivers, self.today)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do what may fail; a failure is this cell's alone."""
@@ -217,7 +219,7 @@ class GatedCell:
         ratio = "no ratio" if found.ratio is None or math.isnan(found.ratio) else f"ratio {found.ratio:.3f}"
         self.bench.progress.note(f"{self.label}: stage {stage}: {ratio}, {found.outcome}")
 
-    def concluded(self, started: datetime) -> GateCell:
+    def concluded(self) -> GateCell:
         """The cell with its verdict."""
         planned = self.planned
         cells = len(self.request.cells)
@@ -228,7 +230,7 @@ class GatedCell:
             judged=self.judged,
             error=self.error,
             notes=self.notes,
-            today=started.date(),
+            today=self.today,
             visible=stages.visible_today(self.stages, planned.limits.regression, planned.limits.pairs, cells),
             digests=tuple(device.artifact.digest if device.artifact else None for device in self.devices),
         )

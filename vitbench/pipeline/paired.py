@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -140,7 +141,7 @@ def _begin(
             part=row.part,
             labels=row.labels,
             tokens=row.tokens,
-            macs_ratio=headers[1].counts.macs / headers[0].counts.macs,
+            macs_ratio=_macs_ratio(headers[0].counts.macs, headers[1].counts.macs),
         ),
         sides=(_empty(headers[0]), _empty(headers[1])),
         candidates=candidates,
@@ -153,6 +154,13 @@ def _begin(
 def _empty(header: Header) -> Record:
     """A side before its first block."""
     return Record(**dict(header), status="inconclusive", estimate=None, blocks=())
+
+
+def _macs_ratio(first: int, second: int) -> float:
+    """A network of no multiplications (pooling, activations) has no MACs to divide by."""
+    if first == 0:
+        return 1.0 if second == 0 else math.inf
+    return second / first
 
 
 def _size(row: PlannedRow) -> tuple[int, int]:

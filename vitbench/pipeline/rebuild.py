@@ -109,6 +109,8 @@ def _export(saved: BaselineCell, directory: Path, code: Path, cache: Path) -> No
         asked.target,
         "--batch",
         str(asked.batch),
+        "--precision",
+        asked.precision,
         "--seed",
         str(asked.seed),
         "--json",

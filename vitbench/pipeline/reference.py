@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from vitbench.errors import MeasurementInvalid
+from vitbench.errors import MeasurementInvalid, UsageError
 from vitbench.export import Artifact, ArtifactCache
 from vitbench.export.manifest import DamagedArtifact
 from vitbench.gate.baseline import BaselineCell
@@ -40,7 +40,7 @@ def find_reference(saved: BaselineCell, request: GateRequest, candidate: Artifac
         if saved.archive is None:
             raise Missing("the baseline names no archive of it")
         return Found(Shelf(request.shelf).get(saved.digest, saved.archive, bench.scratch()))
-    except Missing as missing:
+    except (Missing, UsageError) as missing:
         why = str(missing)
     bench.progress.stage(saved.label, "rebuilding the artifact of the baseline")
     begin = time.perf_counter()

@@ -38,12 +38,14 @@ class Session:
 class CellHistory:
     """The sessions of one cell on one machine, oldest first.
 
-    `left_out` runs were of no use; `newest_utc` is the time of the last one, of use or not.
+    `left_out` runs were of no use; `newest_utc` is the time of the last one, of use or not. `newest_unused`
+    says what the newest run is where it is of no use, looks (`--quick`) aside; None where it is a session.
     """
 
     model: str
     resolution: tuple[int, int]
     target: str
+    transport: str
     device: str
     machine_key: str
     simulated: bool
@@ -52,6 +54,7 @@ class CellHistory:
     newest_utc: str
     sessions: tuple[Session, ...]
     left_out: int
+    newest_unused: str | None = None
 
 
 def histories(rows: Iterable[Mapping[str, Any]]) -> list[CellHistory]:
@@ -75,11 +78,14 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _history(group: list[Mapping[str, Any]]) -> CellHistory:
     ordered = sorted(group, key=lambda row: (row["created_utc"], row["id"]))
-    found = []
+    found, unused = [], None
     for row in ordered:
-        value = _value(row)
-        if value is not None and row["status"] in USED and row.get("plan.preset") == "full":
+        value, full = _value(row), row.get("plan.preset") == "full"
+        if value is not None and row["status"] in USED and full:
             found.append(_session(row, value))
+            unused = None
+        elif full:
+            unused = f"{row['id']}, is {row['status']}"
     last = ordered[-1]
     height, width = last["workload.resolution"]
     batch = f" b{last['workload.batch']}" if last["workload.batch"] != 1 else ""
@@ -88,6 +94,7 @@ def _history(group: list[Mapping[str, Any]]) -> CellHistory:
         model=model,
         resolution=(int(height), int(width)),
         target=target,
+        transport=str(last["target.transport"]),
         device=str(last["target.device"]),
         machine_key=str(last["environment.machine_key"]),
         simulated=bool(last["simulated"]),
@@ -96,6 +103,7 @@ def _history(group: list[Mapping[str, Any]]) -> CellHistory:
         newest_utc=str(last["created_utc"]),
         sessions=tuple(found),
         left_out=len(ordered) - len(found),
+        newest_unused=unused,
     )
 
 

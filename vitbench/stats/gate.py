@@ -25,6 +25,8 @@ DRAWS = 20_000
 DEFAULT_PAIRS = 10
 MIN_SECOND_PAIRS = 16
 MAX_PAIRS = 40
+# Walsh averages at a time: those of 500 pairs in all draws are 20 GB.
+MOST_AVERAGES = 4_000_000
 # `calibrate`: 8 standard errors of the mean difference fit into the limit.
 STANDARD_ERRORS = 8
 TARGET_LIMIT = 0.03
@@ -192,7 +194,8 @@ def _lower_bounds(z: Floats, alpha: float) -> Floats:
         return np.full(len(z), -np.inf)
     first, second = np.triu_indices(n)
     bounds = [
-        np.partition((part[:, first] + part[:, second]) / 2, rank, axis=-1)[:, rank]
-        for part in np.array_split(z, max(1, len(z) // 2000))
+        # A copy: a view would keep all the averages that it is of.
+        np.partition((part[:, first] + part[:, second]) / 2, rank, axis=-1)[:, rank].copy()
+        for part in np.array_split(z, 1 + len(z) * len(first) // MOST_AVERAGES)
     ]
     return np.concatenate(bounds)

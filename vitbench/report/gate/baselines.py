@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 
 from vitbench.gate.baseline import Baseline, Place
 from vitbench.gate.listing import Pruned, Summary, present
 from vitbench.records.document import dump
-from vitbench.report.numbers import cells_wide, significant
+from vitbench.report.numbers import cells_wide, significant, wrap
+from vitbench.report.screen import Screen
 from vitbench.text import clean
 
+# A last column narrower than this is not folded any more.
+LEAST_ROOM = 20
 
-def listed(found: Sequence[Summary], *, as_json: bool) -> str:
+
+def listed(found: Sequence[Summary], *, as_json: bool, screen: Screen | None = None) -> str:
     """Every baseline of a place: name, age, commit, cells."""
     if as_json:
         return json.dumps([_summary(each) for each in found], indent=1) + "\n"
@@ -26,10 +31,10 @@ def listed(found: Sequence[Summary], *, as_json: bool) -> str:
             continue
         labels = ", ".join(cell.label for cell in saved.cells)
         rows.append((each.name, saved.created_utc[:16], (saved.commit or "-")[:12], labels))
-    return _table(rows)
+    return _table(rows, screen or Screen.of(sys.stdout))
 
 
-def shown(saved: Baseline, place: Place, *, as_json: bool) -> str:
+def shown(saved: Baseline, place: Place, *, as_json: bool, screen: Screen | None = None) -> str:
     """One baseline: where it is, and its cells with what is kept of them."""
     there = present(saved, place)
     if as_json:
@@ -52,7 +57,9 @@ def shown(saved: Baseline, place: Place, *, as_json: bool) -> str:
         f"artifacts in {place.shelf(saved.artifacts)}",
         "",
     ]
-    return "\n".join(map(clean, lines)) + "\n" + _table(rows)
+    screen = screen or Screen.of(sys.stdout)
+    told = [part for line in lines for part in (screen.wrap(clean(line)) or [""])]
+    return "\n".join(told) + "\n" + _table(rows, screen)
 
 
 def pruned(done: Pruned, *, as_json: bool) -> str:
@@ -77,12 +84,16 @@ def _summary(each: Summary) -> dict[str, object]:
     }
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as their widest cell; the last one is not filled up."""
+def _table(rows: Sequence[tuple[str, ...]], screen: Screen) -> str:
+    """Columns as wide as their widest cell; the last one is folded where the screen ends."""
     cleaned = [tuple(map(clean, row)) for row in rows]
     widths = [max(map(cells_wide, column)) for column in zip(*cleaned, strict=True)]
-    lines = [
-        "  ".join(cell + " " * (width - cells_wide(cell)) for cell, width in zip(row, widths, strict=True))
-        for row in cleaned
-    ]
+    indent = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    lines = []
+    for row in cleaned:
+        head = "".join(
+            cell + " " * (width - cells_wide(cell) + 2) for cell, width in zip(row, widths[:-1], strict=False)
+        )
+        first, *more = wrap(row[-1], max(LEAST_ROOM, screen.width - indent)) or [""]
+        lines += [head + first, *(" " * indent + part for part in more)]
     return "".join(line.rstrip() + "\n" for line in lines)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 
 from vitbench.gate.calibration import Calibration, Proposal
 from vitbench.gate.cost import in_words
 from vitbench.report.numbers import cells_wide
+from vitbench.report.screen import Screen
 from vitbench.text import clean
 
 HEADERS = ("cell", "pair sd", "lag 1", "K", "d", "sees", "P(pass)")
 
 
-def as_text(found: Calibration) -> str:
+def as_text(found: Calibration, screen: Screen | None = None) -> str:
     """The noise of every cell, the gate that fits it, and what to write into `gate.toml`."""
+    screen = screen or Screen.of(sys.stdout)
     rows = [HEADERS, *map(_row, found.cells)]
     widths = [max(map(cells_wide, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -27,19 +30,19 @@ def as_text(found: Calibration) -> str:
         for row in rows
     ]
     many = len(found.cells)
-    lines += [
-        "",
+    told = [
         "sees: the smallest slowdown that is found with power 0.95; K: pairs of the first stage; d: limit",
         f"P(all {many} pass when nothing changed) = {found.all_pass:.1%}; "
         f"such a gate takes about {in_words(found.usual_s)}",
     ]
-    lines += [
+    told += [
         f"{clean(each.noise.label)}: neighbouring pairs are alike (p {each.serial_p:.2g}), so a gate would "
         "often be inconclusive here: find what drifts"
         for each in found.cells
         if each.alike
     ]
-    return "\n".join([*lines, "", "for gate.toml:", "", *tables(found)]) + "\n"
+    wrapped = [line for text in told for line in screen.wrap(text)]
+    return "\n".join([*lines, "", *wrapped, "", "for gate.toml:", "", *tables(found)]) + "\n"
 
 
 def tables(found: Calibration) -> list[str]:

@@ -8,6 +8,9 @@ from vitbench.records.gate import GateCell, GateRecord
 from vitbench.report.gate import words
 from vitbench.text import clean, clean_lines
 
+# Printable to Unicode, forbidden in XML.
+NO_CHARACTERS = {0xFFFE: "?", 0xFFFF: "?"}
+
 
 def render(record: GateRecord) -> str:
     """Write one suite: a regression is a failure, what could not be decided an error, a waived one skipped.
@@ -37,7 +40,8 @@ def render(record: GateRecord) -> str:
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    text = ET.tostring(root, encoding="unicode").translate(NO_CHARACTERS)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _kind(cell: GateCell, *, advisory: bool) -> str | None:
