@@ -159,3 +159,28 @@ def test_the_search_for_a_batch_ends_at_the_end_of_the_memory(
     assert any(
         "not enough memory; the search for the best batch ends before it" in text for text in told.notes
     )
+
+
+def test_the_search_for_a_batch_ends_at_one_without_a_figure(
+    target: TargetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch over the limit of its cell has none, and would be tried for ever."""
+    request = parse_request(
+        models=["attention-4x16:7x7"],
+        targets=[str(tmp_path / "overlapping.toml")],
+        batches=["auto"],
+        metric="throughput",
+        cell_limit_s=0.001,
+    )
+    run_module = sys.modules["vitbench.pipeline.run"]
+    true_cell, batches = run_module._run_cell, []
+
+    def run_cell(cell, *rest):  # type: ignore[no-untyped-def]
+        batches.append(cell.workload.batch)
+        assert len(batches) < 3, "it goes on and on"
+        return true_cell(cell, *rest)
+
+    monkeypatch.setattr(run_module, "_run_cell", run_cell)
+    (record,) = pipeline.run(request, str(tmp_path / "results"), Told()).records
+    assert batches == [1]
+    assert (record.status, record.estimate) == ("inconclusive", None)

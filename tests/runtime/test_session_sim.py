@@ -128,3 +128,13 @@ def test_a_session_left_by_an_error_is_killed_at_once() -> None:
         running.close()
         with pytest.raises(ToolError, match="has ended"):
             running.probe()
+
+
+def test_rounds_of_fewer_requests_than_are_counted_are_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    with transport.open(target(noise=0)) as opened, session(opened) as running:
+        assert running.stream(2, 2).total_ns == (8_000_000, 8_000_000)
+        alone = {"ok": True, "lanes": 1, "samples": {"total_ns": [4, 4]}, "elapsed_ns": 16}
+        with monkeypatch.context() as patch:
+            patch.setattr(running._channel, "request", lambda message, timeout_s: alone)
+            with pytest.raises(ToolError, match="only 1 of 2 requests are under way at once"):
+                running.stream(2, 2)

@@ -79,12 +79,14 @@ class Interrupted(Exception):
 
 
 def _next_batch(cell: Cell, tried: Sequence[Record]) -> Cell | None:
-    """The same cell with twice the batch, as long as doubling pays."""
+    """The same cell with twice the batch, as long as doubling pays; None after a batch without a figure."""
     rates = [
         (record.workload.batch, record.estimate.throughput_img_s)
         for record in tried
         if record.estimate and record.estimate.throughput_img_s
     ]
+    if len(rates) < len(tried):
+        return None  # the same batch would come next, and end in the same way
     batch = measure.next_batch(rates, max_batch=MAX_AUTO_BATCH)
     if batch is None:
         return None

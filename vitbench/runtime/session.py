@@ -207,12 +207,20 @@ class AgentSession:
     def stream(self, n: int, lanes: int) -> SampleBatch:
         """Keep so many requests under way at once and time n rounds of one request a lane.
 
-        A device that does one request after the other has one lane, whatever is asked for. A round is from
-        the end of one round's last request to that of the next one's, and has no parts.
+        A round is from the end of one round's last request to that of the next one's, and has no parts.
+
+        Raises:
+            ToolError: as every method, or the device does one request after the other: its rounds are of
+                fewer requests than are counted.
         """
         reply = self._ask({"op": "stream", "n": n, "lanes": lanes}, self._patience_s((n + 2) * lanes))
+        if reply["lanes"] != lanes:
+            raise ToolError(
+                f"{self._channel.label}: only {reply['lanes']} of {lanes} requests are under way at once",
+                "measure with `streams` that the runtime has",
+            )
         totals = tuple(reply["samples"]["total_ns"])
-        self._slowest_s = max([self._slowest_s or 0.0, *(ns / 1e9 / reply["lanes"] for ns in totals)])
+        self._slowest_s = max([self._slowest_s or 0.0, *(ns / 1e9 / lanes for ns in totals)])
         return SampleBatch(totals, (), (), (), elapsed_ns=reply["elapsed_ns"])
 
     def profile(self, n: int) -> tuple[LayerTime, ...]:

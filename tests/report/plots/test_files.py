@@ -43,6 +43,16 @@ def runs() -> list[Plot]:
     return plots_of(from_records(records), [])
 
 
+def test_rounds_of_requests_that_overlap_are_not_called_iterations() -> None:
+    told = {"metric": "throughput", "streams": 2, "overlap": True}
+    (plot,) = sample_plots([example_record(iterations=5, protocol=told)])
+    text = words(plot)
+    assert plot.title.startswith("Every round of 2 requests: effvit-b2")
+    assert "ms a round of 2 requests" in text
+    assert "each mark a round of 2 requests" in text
+    assert "ms an iteration" not in text
+
+
 def study(**changes: Any) -> list[Plot]:
     rows = [comparison.model_copy(update=changes) for comparison in example_study(3)]
     return plots_of([], from_comparisons(rows))

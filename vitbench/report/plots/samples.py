@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from vitbench.records.comparison import Comparison
     from vitbench.records.schema import Block, Record, Samples
 
-READ = "each mark an iteration, in order; crosses on shaded strips: warm-up; bars: block medians"
+READ = "each mark {what}, in order; crosses on shaded strips: warm-up; bars: block medians"
+ITERATION = "an iteration"
 WARM, TIMED, GAP = 0.24, 0.66, 0.04
 FLAT = 3.0
 
@@ -42,13 +43,17 @@ def record_samples(record: Record) -> Plot:
 
     rows = from_records([record])
     strips = [_strip(rows[0].model, block) for block in record.blocks]
+    protocol = record.protocol
+    rounds = protocol.metric == "throughput" and protocol.overlap and protocol.streams > 1
+    what = f"a round of {protocol.streams} requests" if rounds else ITERATION
     return _plot(
         (rows[0].model,),
         strips,
         f"samples-{record.id}",
-        f"Every iteration: {rows[0].model} at {rows[0].resolution}, on {rows[0].target}",
+        f"Every {what.partition(' ')[2]}: {rows[0].model} at {rows[0].resolution}, on {rows[0].target}",
         _caption(caption_of_runs(rows), record.status),
         record.simulated,
+        what,
     )
 
 
@@ -100,22 +105,23 @@ def _plot(
     title: str,
     caption: Sequence[str],
     simulated: bool,
+    what: str = ITERATION,
 ) -> Plot:
     medians = [strip.median for strip in strips] or [0.0]
     return Plot(
         name=name,
         title=title,
-        caption=[*caption, READ],
+        caption=[*caption, READ.format(what=what)],
         told=(
             f"{len(strips)} blocks; their medians lie between {significant(min(medians))} and "
             f"{significant(max(medians))} ms"
         ),
-        draw=partial(_draw, labels=legend_order(labels), strips=strips),
+        draw=partial(_draw, labels=legend_order(labels), strips=strips, what=what),
         simulated=simulated,
     )
 
 
-def _draw(axes: Axes, theme: Theme, *, labels: Mapping[str, int], strips: Sequence[Strip]) -> None:
+def _draw(axes: Axes, theme: Theme, *, labels: Mapping[str, int], strips: Sequence[Strip], what: str) -> None:
     for label, number in labels.items():
         style = look(theme, number)
         axes.plot([], [], linestyle="none", marker=style.marker, color=style.colour, label=label)
@@ -140,7 +146,7 @@ def _draw(axes: Axes, theme: Theme, *, labels: Mapping[str, int], strips: Sequen
     axes.set_xticks([place + 0.5 for place in range(len(strips))], _names(strips), fontsize=7.5)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("block, in the order they ran (! invalid, ~ not steady)")
-    axes.set_ylabel("ms an iteration")
+    axes.set_ylabel(f"ms {what}")
     axes.margins(y=0.06)
 
 
