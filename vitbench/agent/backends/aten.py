@@ -16,6 +16,7 @@ A value is {"value": 7}, a type {"dtype": "float16"}, the device {"device": null
 from __future__ import annotations
 
 import json
+import keyword
 import operator
 import re
 from pathlib import Path
@@ -27,7 +28,7 @@ VERSION = 1
 GRAPH_FILE = "graph.json"
 WEIGHTS_FILE = "weights.bin"
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
-# Words that operators take; no operator that opens a file can be told a name with these.
+# Words that operators take.
 WORDS = frozenset(
     ("none", "tanh", "floor", "trunc", "same", "valid", "constant", "reflect", "replicate", "circular")
 )
@@ -61,7 +62,7 @@ class Graph:
             self.inputs: List[Dict[str, Any]] = [_described(item) for item in told["inputs"]]
             self.outputs: List[Dict[str, Any]] = [_described(item) for item in told["outputs"]]
             self.module = _build(told, data, device)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise AgentError("usage", f"{path} is malformed: {type(error).__name__}: {error}") from None
 
 
@@ -95,7 +96,7 @@ def find_operator(name: str) -> Any:
     """An operator of ATen by `name.overload`.
 
     Raises:
-        ValueError: a name that is none.
+        ValueError: a name that is none, or the name of one that opens a file.
     """
     import torch
 
@@ -108,6 +109,8 @@ def find_operator(name: str) -> Any:
         raise ValueError(f"torch {torch.__version__} has no operator aten.{name}") from None
     if not isinstance(found, torch._ops.OpOverload):
         raise ValueError(f"{name!r} names no operator")
+    if any(argument.name == "filename" for argument in found._schema.arguments):
+        raise ValueError(f"operator aten.{name} opens a file")
     return found
 
 
@@ -147,7 +150,7 @@ def _dtype(name: Any) -> Any:
 
 
 def _name(key: str) -> str:
-    if not key.isidentifier():
+    if not key.isidentifier() or keyword.iskeyword(key):
         raise ValueError(f"{key!r} names no argument")
     return key
 
