@@ -98,6 +98,38 @@ def test_the_sum_behind_a_mean_overflows(operator: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(emulate(path, np.full((1, 1, 32, 32), 10)), 10)
 
 
+def test_axes_may_be_a_node_of_their_own_and_must_not_be_computed(tmp_path: Path) -> None:
+    """As other exporters write a mean from opset 18 on."""
+    path = tmp_path / "mean.onnx"
+
+    def write(*axes: onnx.NodeProto) -> None:
+        graph = helper.make_graph(
+            [*axes, helper.make_node("ReduceMean", ["x", "axes"], ["y"])],
+            "mean",
+            [helper.make_tensor_value_info("x", HALF, [1, 1, 32, 32])],
+            [helper.make_tensor_value_info("y", HALF, [1, 1, 1, 1])],
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+
+    constant = numpy_helper.from_array(np.asarray([2, 3], np.int64))
+    write(helper.make_node("Constant", [], ["axes"], value=constant))
+    assert np.isinf(emulate(path, np.full((1, 1, 32, 32), 100))).all()
+    np.testing.assert_array_equal(emulate(path, np.full((1, 1, 32, 32), 10)), 10)
+    write(helper.make_node("Shape", ["x"], ["axes"], start=0, end=2))
+    with pytest.raises(UsageError, match="the values of 'axes', which are computed"):
+        emulate(path, np.zeros((1, 1, 32, 32)))
+
+
+def test_what_may_be_half_and_would_go_unrounded_is_refused(tmp_path: Path) -> None:
+    path = chain(tmp_path / "m.onnx", ("Relu", None), ("Relu", None))
+    model = onnx.load(path)
+    model.graph.node[0].op_type, model.graph.node[0].domain = "Gelu", "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, path)
+    with pytest.raises(UsageError, match=r"in which type 'step/Relu_0' \(Gelu\) gives its result"):
+        emulate(path, np.zeros((1, 4)))
+
+
 def norm_graph(path: Path, operator: str) -> Path:
     shape, count = [1, 64, 8], 8 if operator == "LayerNormalization" else 64
     constants = [

@@ -15,15 +15,20 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from vitbench.errors import UsageError
 from vitbench.export.islands import tensor_types
 
 HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
+_HINT = "export the graph with static shapes and constant axes"
 
 
 def with_half_sums(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with the means and norms of half tensors written out; every tensor of it has a type.
 
     These are GlobalAveragePool, InstanceNormalization, LayerNormalization, ReduceL2 and ReduceMean.
+
+    Raises:
+        UsageError: the shape or the axes of one of them are not known before it runs.
     """
     types = tensor_types(model)
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
@@ -52,16 +57,25 @@ class _Tape:
         stated = [*graph.input, *graph.output, *graph.value_info]
         self._ranks = {each.name: each.type.tensor_type.shape.dim for each in stated}
         self._values = {tensor.name: tensor for tensor in graph.initializer}
+        # Other exporters leave axes in nodes of their own.
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self._values[node.output[0]] = node.attribute[0].t
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
         self.infos: list[onnx.ValueInfoProto] = []
 
     def sides(self, name: str) -> list[int]:
         """Shape of a tensor of the old graph."""
-        return [dim.dim_value for dim in self._ranks[name]]
+        sides = self._ranks.get(name)
+        if sides is None or not all(dim.HasField("dim_value") for dim in sides):
+            raise UsageError(f"fp16 emulation needs the shape of '{name}', which is not known", _HINT)
+        return [dim.dim_value for dim in sides]
 
     def values(self, name: str) -> list[int]:
-        """Elements of a small initializer."""
+        """Elements of a small constant."""
+        if name not in self._values:
+            raise UsageError(f"fp16 emulation needs the values of '{name}', which are computed", _HINT)
         return [int(value) for value in numpy_helper.to_array(self._values[name]).ravel()]
 
     def add(self, operator: str, inputs: Sequence[str], name: str, kind: int, **attributes: Any) -> str:

@@ -41,7 +41,7 @@ def rounding_graph(model: onnx.ModelProto, watched: Sequence[str] = ()) -> onnx.
         watched: tensors typed half; `peak_name` of each is a further output, its largest magnitude.
 
     Raises:
-        UsageError: the graph has branches or functions.
+        UsageError: the graph has branches or functions, or operators whose types nobody knows.
     """
     if model.functions or any(
         item.type in _SUBGRAPHS for node in model.graph.node for item in node.attribute
@@ -50,7 +50,9 @@ def rounding_graph(model: onnx.ModelProto, watched: Sequence[str] = ()) -> onnx.
             "a graph with branches or functions cannot be run with fp16 emulation", "export it without them"
         )
     summing = with_half_sums(model)
-    writer = _Writer(tensor_types(summing))
+    types = tensor_types(summing)
+    _refuse_unknown(summing.graph, types)
+    writer = _Writer(types)
     for node in summing.graph.node:
         writer.add(node)
     outputs = [*model.graph.output, *writer.finish([tensor.name for tensor in model.graph.output], watched)]
@@ -58,6 +60,18 @@ def rounding_graph(model: onnx.ModelProto, watched: Sequence[str] = ()) -> onnx.
         writer.nodes, model.graph.name, list(model.graph.input), outputs, list(summing.graph.initializer)
     )
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _refuse_unknown(graph: onnx.GraphProto, types: dict[str, int]) -> None:
+    """Refuse tensors without a type in a graph with half ones: they might be half, and would go unrounded."""
+    if HALF not in types.values():
+        return
+    for node in graph.node:
+        if any(name and not types.get(name) for name in node.output):
+            raise UsageError(
+                f"fp16 emulation does not know in which type '{node.name}' ({node.op_type}) gives its result",
+                "export the network with operators of ONNX alone",
+            )
 
 
 def peak_name(tensor: str) -> str:
