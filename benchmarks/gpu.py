@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,8 @@ BATCHES = "1,8,64,256"
 ATTENTION_SIDE = "512"
 # A step that has to stop has this long to keep what it finished.
 STOP_S = 15.0
+# Importing PyTorch and waking a driver; one that hangs is as good as none.
+CUDA_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Step:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the steps; 1 when one of them failed, 2 where there is nothing to run on."""
     options = _parser().parse_args(arguments)
+    deadline = time.monotonic() + 60 * options.minutes
     if options.device != "cpu" and not has_cuda():
         print("PyTorch finds no CUDA device here; `--device cpu` is a dry run without one", file=sys.stderr)
         return 2
@@ -96,7 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = gpu_summary.load_outcomes(plan.results)
     if options.resume:
         steps = [step for step in steps if step.name not in done or done[step.name].problem]
-    deadline = time.monotonic() + 60 * options.minutes
     commands = [(step, command) for step in steps if (command := step.command(plan)) is not None]
     for number, (step, command) in enumerate(commands):
         shares = sum(later.share for later, _ in commands[number:])
@@ -116,16 +119,17 @@ def run_step(command: Sequence[str], log: Path, limit_s: float) -> Outcome:
     if limit_s < 1:
         return Outcome(0.0, "not begun: the time was up")
     begin = time.monotonic()
+    working_s = max(limit_s - STOP_S, limit_s / 2)
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            code: int | None = process.wait(max(limit_s - STOP_S, limit_s / 2))
+            code: int | None = process.wait(working_s)
         except subprocess.TimeoutExpired:
             code = None
         finally:
-            stop(process)
+            stop(process, limit_s - working_s)
     seconds = time.monotonic() - begin
     if code is None:
         return Outcome(
@@ -134,14 +138,14 @@ def run_step(command: Sequence[str], log: Path, limit_s: float) -> Outcome:
     return Outcome(seconds, f"exit code {code}: {last_line(log)}" if code else None)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a step and all it started, so that it keeps what is finished; at once where it does not."""
+def stop(process: subprocess.Popen[bytes], patience_s: float) -> None:
+    """End a step and all it started, so that it keeps what is finished; at once where that takes longer."""
     for sign in (signal.SIGINT, signal.SIGKILL):
         if process.poll() is not None:
             return
         os.killpg(process.pid, sign)
         try:
-            process.wait(STOP_S)
+            process.wait(patience_s)
         except subprocess.TimeoutExpired:
             continue
 
@@ -156,7 +160,10 @@ def last_line(log: Path) -> str:
 def has_cuda() -> bool:
     """Whether PyTorch finds a CUDA device; asked in a process of its own, which lets go of it again."""
     program = "import sys, torch; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    try:
+        return subprocess.run([sys.executable, "-c", program], check=False, timeout=CUDA_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def find_trt_python(wanted: str | None) -> str | None:
@@ -274,6 +281,12 @@ STEPS = (
 )
 
 
+def _device(text: str) -> str:
+    if re.fullmatch(r"cpu|cuda:\d+", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither cuda:N nor cpu")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -282,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", default="results/gpu", help="directory (default: results/gpu)")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for all of it (default: 8)")
     parser.add_argument("--trt-python", help="interpreter that has TensorRT (default: this one)")
-    parser.add_argument("--device", default="cuda:0", help="cuda:N, or cpu for a dry run")
+    parser.add_argument("--device", type=_device, default="cuda:0", help="cuda:N, or cpu for a dry run")
     parser.add_argument("--model", nargs="+", help="the family, its first for whatever takes one network")
     parser.add_argument("--only", nargs="+", choices=names, help="these steps alone")
     parser.add_argument("--resume", action="store_true", help="leave out steps that went well before")

@@ -52,7 +52,7 @@ def render(results: Path, outcomes: Mapping[str, Outcome]) -> str:
             ("step", "seconds", "outcome"),
             [(name, f"{each.seconds:.0f}", each.problem or "done") for name, each in outcomes.items()],
         ),
-        *_section("Fidelity: our loop against a bare one", _log(results, "fidelity", "ratio")),
+        *_section("Fidelity: our loop against a bare one", _log(results, "fidelity", ", ratio ")),
         *_section("Latency", _latency(latency, peak)),
         *_section("Gain over PyTorch, operator by operator", _gains(latency)),
         *_section("Throughput", _throughput([row for row in rows if row.metric == "throughput"])),

@@ -75,6 +75,53 @@ def test_a_step_that_fails_or_takes_too_long_is_told_and_does_not_stop_the_other
     assert "no such kernel" in (tmp_path / "summary.md").read_text()
 
 
+def test_a_step_that_will_not_stop_keeps_to_its_time(tmp_path: Path) -> None:
+    program = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    outcome = gpu.run_step([sys.executable, "-c", program], tmp_path / "log.txt", 4.0)
+    assert outcome.problem is not None
+    assert outcome.seconds < 6
+
+
+def test_a_driver_that_hangs_is_none_and_looking_for_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(command: list[str], timeout: float | None = None, **_: object) -> None:
+        assert timeout is not None
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    def look() -> bool:
+        time.sleep(0.5)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", hang)
+        assert not gpu.has_cuda()
+        assert gpu.find_trt_python("python") is None
+    monkeypatch.setattr(gpu, "has_cuda", look)
+    monkeypatch.setattr(gpu, "find_trt_python", lambda wanted: None)
+    step = gpu.Step("only", 1, lambda plan: [sys.executable, "-c", "pass"])
+    monkeypatch.setattr(gpu, "STEPS", (step,))
+    # 1.2 seconds for all: under one is left.
+    assert gpu.main(["--results", str(tmp_path), "--minutes", "0.02"]) == 1
+    assert "the time was up" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_device_that_is_none_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--device", "cuda"])
+    assert caught.value.code == 2
+    assert "'cuda' is neither cuda:N nor cpu" in capsys.readouterr().err
+
+
+def test_only_what_was_compared_is_called_fidelity(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    told = "effvit-b1: vitbench 2.002 ms, plain loop 2.000 ms, ratio 1.0010 [0.9990, 1.0030]"
+    (tmp_path / "logs" / "fidelity.txt").write_text(f"CUDA error: operation not permitted\n{told}\n")
+    text = gpu_summary.render(tmp_path, {})
+    assert told in text
+    assert "not permitted" not in text
+
+
 def plan(tmp_path: Path, trt_python: str | None = None) -> gpu.Plan:
     return gpu.Plan("cuda:1", tmp_path, trt_python)
 
