@@ -88,6 +88,8 @@ def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) ->
         (lambda text: text.replace('"cells": [', '"cells": [], "more": [', 1), "cells"),
         (lambda text: "[]", "damaged"),
         (lambda text: text.replace('"digest": "', '"digest": "../', 1), "digest"),
+        (lambda text: text.replace('"precision": "fp32"', '"precision": "fp23"', 1), "precision"),
+        (lambda text: text.replace('"weights_file": null', '"weights_file": "\\u0000"', 1), "weights_file"),
         (lambda text: '"load_ms": -'.join(text.rsplit('"load_ms": ', 1)), "load_ms"),
         (lambda text: text.replace('"directory": null', '"directory": "--upload-pack=x"', 1), "directory"),
     ],

@@ -32,10 +32,10 @@ class Asked(Part):
     model: str
     resolution: tuple[int, int] | None
     batch: int
-    precision: str
+    precision: Literal["fp32", "fp16"]
     target: str
     seed: int
-    weights_file: str | None
+    weights_file: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None
     threads: int | None
 
 
