@@ -49,9 +49,9 @@ def read_count_line(line: str) -> CountLine | None:
     if int(count) == 0:
         # The tool prints zeros for the percentiles of nothing.
         return CountLine(count=0)
-    if "curr" not in figures and "avg" not in figures:
-        return None
-    if figures.keys() <= {"curr", "p5", "median", "p95"}:
+    if "avg" not in figures:
+        if "curr" not in figures or not figures.keys() <= {"curr", "p5", "median", "p95"}:
+            return None  # damaged: a line has an average, or one figure for all
         figures = _all_same(figures["curr"]) | figures
     names = ("first", "curr", "min", "max", "avg", "std", "p5", "median", "p95")
     return CountLine(int(count), **{f"{name}_us": figures.get(name) for name in names})
