@@ -56,9 +56,7 @@ def test_outputs_are_those_of_the_original(path: Path) -> None:
     load_reference_state_dict(module, weights)
     x = fixture_input(shape)
     with torch.inference_mode():
-        # SAM's ViT takes half a minute an image: of it, what runs; that both forms are equal is shown apart.
-        forms = (to_deploy(module),) if "sam_vit" in path.stem else (module, to_deploy(module))
-        for form in forms:
+        for form in (module, to_deploy(module)):
             output = form(x)
             assert list(output.shape) == expected["shape"]
             difference = np.abs(sampled(output) - np.array(expected["values"])).max()
