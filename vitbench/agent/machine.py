@@ -20,10 +20,10 @@ def describe(root: str = "/") -> Dict[str, Any]:
     """Read every fact there is; one that cannot be read is absent.
 
     Returns:
-        `cpu_model`, `sockets`, `cores` (physical), `threads` (logical, online), `allowed_cpus` (list),
-        `instruction_sets` (list), `caches` (name to bytes of one cache: "L1d", "L1i", "L2", "L3"),
-        `machine` ("x86_64"), `kernel` (release), `os` (name and version), `memory_total_mb`, `hypervisor`
-        (bool: this is a virtual machine), `freq_driver`, `python`.
+        `cpu_model`, `sockets`, `cores` (physical), `threads` (logical, online), `allowed_cpus` and, of
+        those, `fastest_cpus` (lists), `instruction_sets` (list), `caches` (name to bytes of one cache:
+        "L1d", "L1i", "L2", "L3"), `machine` ("x86_64"), `kernel` (release), `os` (name and version),
+        `memory_total_mb`, `hypervisor` (bool: this is a virtual machine), `freq_driver`, `python`.
     """
     cpuinfo = files.fields(files.text(root, "proc/cpuinfo"))
     flags = next((value.split() for name, value in cpuinfo if name in ("flags", "Features")), [])
@@ -34,6 +34,7 @@ def describe(root: str = "/") -> Dict[str, Any]:
         "cores": _distinct(root, online, ["physical_package_id", "core_id"]),
         "threads": len(online) or None,
         "allowed_cpus": probe.allowed_cpus(root) or None,
+        "fastest_cpus": fastest_cpus(root, probe.allowed_cpus(root)) or None,
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags] or None,
         "caches": caches_bytes(root) or None,
         "machine": platform.machine() or None,
@@ -57,6 +58,16 @@ def cpu_model(root: str, cpuinfo: List[List[str]]) -> Optional[str]:
                 return value
     board = files.text(root, "proc/device-tree/model")
     return board.strip("\0") if board else None
+
+
+def fastest_cpus(root: str, cpus: List[int]) -> List[int]:
+    """Those of the given CPUs that compute fastest, as the kernel ranks them; all where it ranks none."""
+    for name in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
+        ranks = [files.number(root, f"{CPU}/cpu{cpu}/{name}") for cpu in cpus]
+        known = [rank for rank in ranks if rank is not None]
+        if len(known) == len(cpus) > 0:
+            return [cpu for cpu, rank in zip(cpus, ranks) if rank == max(known)]
+    return cpus
 
 
 def caches_bytes(root: str) -> Dict[str, int]:

@@ -52,10 +52,10 @@ def rounding_graph(model: onnx.ModelProto, watched: Sequence[str] = ()) -> onnx.
     summing = with_half_sums(model)
     types = tensor_types(summing)
     _refuse_unknown(summing.graph, types)
-    writer = _Writer(types)
+    writer = _Writer(types, watched)
     for node in summing.graph.node:
         writer.add(node)
-    outputs = [*model.graph.output, *writer.finish([tensor.name for tensor in model.graph.output], watched)]
+    outputs = [*model.graph.output, *writer.finish([tensor.name for tensor in model.graph.output])]
     graph = helper.make_graph(
         writer.nodes, model.graph.name, list(model.graph.input), outputs, list(summing.graph.initializer)
     )
@@ -98,14 +98,22 @@ def softmax_inputs(model: onnx.ModelProto) -> tuple[str, ...]:
 class _Writer:
     """Writes the new graph node by node; a half tensor `x` is `x~` in float32 there."""
 
-    def __init__(self, types: dict[str, int]) -> None:
+    def __init__(self, types: dict[str, int], watched: Sequence[str]) -> None:
         self._types = types
+        self._watched = dict.fromkeys(watched)
+        self._unwatched = dict.fromkeys(watched)
         self._wide: set[str] = set()
         self._halves: set[str] = set()
         self.nodes: list[NodeProto] = []
 
     def add(self, node: NodeProto) -> None:
-        """Write what takes the place of a node."""
+        """Write what takes the place of a node, and peaks of what it gives: later it would have to be kept."""
+        self._replace(node)
+        for name in node.output:
+            if name in self._unwatched:
+                self._watch(name)
+
+    def _replace(self, node: NodeProto) -> None:
         halves = [name for name in node.output if self._half(name)]
         if not any(self._half(name) for name in node.input):
             self.nodes.append(node)  # of half it makes constants or casts, which are half already
@@ -147,12 +155,16 @@ class _Writer:
     def _half(self, name: str) -> bool:
         return bool(name) and self._types.get(name) == HALF
 
-    def finish(self, outputs: Iterable[str], watched: Sequence[str]) -> list[onnx.ValueInfoProto]:
-        """Write what the outputs need yet, and the peaks; these are described."""
+    def _watch(self, name: str) -> None:
+        del self._unwatched[name]
+        self._put("Abs", self._widened(name), f"{name}~magnitude")
+        self._put("ReduceMax", f"{name}~magnitude", peak_name(name), keepdims=0)
+
+    def finish(self, outputs: Iterable[str]) -> list[onnx.ValueInfoProto]:
+        """Write what the outputs need yet, and the peaks of what no node gives; all peaks are described."""
         for name in outputs:
             if self._half(name) and name not in self._halves:
                 self._put("Cast", f"{name}~", name, to=HALF)
-        for name in watched:
-            self._put("Abs", self._widened(name), f"{name}~magnitude")
-            self._put("ReduceMax", f"{name}~magnitude", peak_name(name), keepdims=0)
-        return [helper.make_tensor_value_info(peak_name(name), FLOAT, []) for name in watched]
+        for name in tuple(self._unwatched):
+            self._watch(name)
+        return [helper.make_tensor_value_info(peak_name(name), FLOAT, []) for name in self._watched]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,17 +11,19 @@ from typing import Literal
 
 import numpy as np
 
-from vitbench.measure.plan import expected_s, fitting_iterations, timed_pace, warmup_pace
+from vitbench.measure.plan import expected_s, fitting_iterations, timed_pace, turn_iterations, warmup_pace
 from vitbench.measure.session import Batch, Readings, Session
-from vitbench.measure.stopping import Look, look, next_request
+from vitbench.measure.stopping import at_cap, look, next_request
 from vitbench.measure.warmup import JUDGED_WINDOWS, warmup_ended
 from vitbench.measure.witness import judge
 from vitbench.records.schema import Block, Pause, Plan, Samples
-from vitbench.stats.blocks import BlockInterval
+from vitbench.stats.blocks import BlockInterval, block_interval
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 UNTIMED_AFTER_PAUSE = 5
+# A short turn gives no more than a quarter of its iterations to that.
+TURN_OVER_UNTIMED = 4
 # The screen is refreshed at most this often on the device's clock, so that untimed iterations stay few.
 REFRESH_S = 1.0
 REFRESH_ITERATIONS = 25
@@ -146,14 +149,6 @@ class _Screen:
         return time.perf_counter_ns() - begin
 
 
-@dataclass(frozen=True)
-class _Timed:
-    series: _Series
-    last: Look
-    pauses: tuple[Pause, ...]
-    untimed_ns: int
-
-
 def run_block(session: Session, before: Readings, setting: Setting) -> Block:
     """Warm up until steady or capped, time until narrow or capped, and judge the witnesses.
 
@@ -167,33 +162,123 @@ def run_block(session: Session, before: Readings, setting: Setting) -> Block:
         TargetUnreachable: the link was lost.
         OverLimit: it is the first block, and the cell would take too long.
     """
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    warmup, steady = _warm_up(session, setting)
-    timed = _time(session, setting, warmup.median_ns(last=JUDGED_WINDOWS * setting.plan.window))
-    after = session.probe()
-    judged = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
-    interval = timed.last.interval
-    if interval is None:
-        raise RuntimeError("the stopping rule ended a block without a last look")
-    peak = after.get("peak_rss_bytes")
-    return Block(
-        index=setting.index,
-        started_utc=started,
-        duration_s=(warmup.elapsed_ns + timed.series.elapsed_ns + timed.untimed_ns) / NS_PER_S,
-        steady=steady,
-        warmup=warmup.samples(),
-        samples=timed.series.samples(),
-        batch_iterations=interval.batch,
-        median_ms=interval.median / NS_PER_MS,
-        ci_half_width=interval.half_width,
-        load_ms=session.loaded.load_ns / NS_PER_MS,
-        first_inference_ms=warmup.total_ns[0] / NS_PER_MS,
-        peak_memory_mb=None if peak is None else float(peak) / 2**20,
-        pauses=timed.pauses,
-        before=judged.before,
-        after=judged.after,
-        invalid=judged.invalid,
-    )
+    running = RunningBlock(session, setting)
+    running.warm_up()
+    running.sample()
+    return running.finished(before, session.probe())
+
+
+class RunningBlock:
+    """One block while it runs: `warm_up`, then `sample` once or turn by turn, then `finished`.
+
+    Attributes:
+        turn_iterations: timed iterations of a turn beside another block; known once it is warm.
+        capped: whether a cap of the plan is reached, after which nothing more is timed.
+
+    Raises (`warm_up` and `sample`):
+        ToolError: the runtime or the agent died.
+        TargetUnreachable: the link was lost.
+        OverLimit: it is the first block, and the cell would take too long.
+    """
+
+    turn_iterations: int
+
+    def __init__(self, session: Session, setting: Setting) -> None:
+        self._session = session
+        self._setting = setting
+        self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._timed = _Series()
+        self._screen = _Screen(setting, "timed")
+        self._pauses: list[Pause] = []
+        self._untimed_ns = 0
+        self._interval: BlockInterval | None = None
+        self._narrow = False
+        self.capped = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether its interval has been narrow enough, or a cap is reached."""
+        return self._narrow or self.capped
+
+    def warm_up(self) -> None:
+        """Until steady or capped."""
+        plan = self._setting.plan
+        self._warmup, self._steady = _warm_up(self._session, self._setting)
+        self._iteration_ns = self._warmup.median_ns(last=JUDGED_WINDOWS * plan.window)
+        self._pace = timed_pace(plan, self._iteration_ns)
+        self._batch = self._pace.window
+        self.turn_iterations = turn_iterations(plan, self._iteration_ns)
+        self._left_ns = time.perf_counter_ns()
+
+    def sample(self, turn: int | None = None) -> None:
+        """Time until there is enough; or for one turn, which goes on where only the other block needs it.
+
+        A refresh of the screen, and the time between two turns, are recorded and followed by a few untimed
+        iterations.
+
+        Args:
+            turn: iterations at most; None for a block on its own.
+        """
+        left, had_enough = math.inf if turn is None else turn, self.enough
+        if turn is not None:
+            untimed = max(1, min(UNTIMED_AFTER_PAUSE, turn // TURN_OVER_UNTIMED))
+            self._resume(time.perf_counter_ns() - self._left_ns, untimed)
+        while True:
+            left -= self._request(left)
+            if self.capped or left <= 0 or (self.enough and not had_enough):
+                break
+            paused_ns = self._screen.refresh(self._timed, self._interval)
+            if paused_ns is not None:
+                self._resume(paused_ns, UNTIMED_AFTER_PAUSE)
+        self._left_ns = time.perf_counter_ns()
+
+    def finished(self, before: Readings, after: Readings) -> Block:
+        """The block, by what was timed and what the witnesses say round it."""
+        setting, timed = self._setting, self._timed
+        judged = judge(before, after, threads=setting.threads, clock_max_mhz=setting.clock_max_mhz)
+        interval = block_interval(timed.total_ns, self._batch)
+        peak = after.get("peak_rss_bytes")
+        return Block(
+            index=setting.index,
+            started_utc=self._started,
+            duration_s=(self._warmup.elapsed_ns + timed.elapsed_ns + self._untimed_ns) / NS_PER_S,
+            steady=self._steady,
+            warmup=self._warmup.samples(),
+            samples=timed.samples(),
+            batch_iterations=interval.batch,
+            median_ms=interval.median / NS_PER_MS,
+            ci_half_width=interval.half_width,
+            load_ms=self._session.loaded.load_ns / NS_PER_MS,
+            first_inference_ms=self._warmup.total_ns[0] / NS_PER_MS,
+            peak_memory_mb=None if peak is None else float(peak) / 2**20,
+            pauses=tuple(self._pauses),
+            before=judged.before,
+            after=judged.after,
+            invalid=judged.invalid,
+        )
+
+    def _request(self, most: float) -> int:
+        """Time some more iterations, `most` at most, and look at what there is; how many it were."""
+        timed, pace, done = self._timed, self._pace, len(self._timed.total_ns)
+        iteration_s = (timed.elapsed_ns / done if done else self._iteration_ns) / NS_PER_S
+        wanted = int(min(most, next_request(done, timed.elapsed_s, iteration_s, self._batch, pace)))
+        timed.add(self._session.measure(wanted))
+        seen = look(timed.total_ns, timed.elapsed_s, self._batch, self._setting.plan.ci_width, pace)
+        self._narrow = self._narrow or seen.stop == "width"
+        self.capped = at_cap(len(timed.total_ns), timed.elapsed_s, pace)
+        self._batch, self._interval = seen.batch, seen.interval or self._interval
+        return wanted
+
+    def _resume(self, paused_ns: int, untimed: int) -> None:
+        """Record a pause, and run a few iterations that are not timed."""
+        self._untimed_ns += self._session.warm(untimed).elapsed_ns
+        self._pauses.append(
+            Pause(
+                after_iterations=len(self._timed.total_ns),
+                duration_ms=paused_ns / NS_PER_MS,
+                untimed_iterations=untimed,
+            )
+        )
 
 
 def _warm_up(session: Session, setting: Setting) -> tuple[_Series, bool]:
@@ -226,29 +311,3 @@ def refuse_what_takes_too_long(plan: Plan, iteration_s: float, load_s: float) ->
     needed_s = expected_s(plan, iteration_s, load_s)
     if plan.cell_limit_s is not None and needed_s > plan.cell_limit_s:
         raise OverLimit(iteration_s, needed_s, plan.cell_limit_s)
-
-
-def _time(session: Session, setting: Setting, iteration_ns: float) -> _Timed:
-    """The timed part. A refresh of the screen is recorded and followed by a few untimed iterations."""
-    plan, series, screen = setting.plan, _Series(), _Screen(setting, "timed")
-    pace = timed_pace(plan, iteration_ns)
-    batch, interval, untimed_ns = pace.window, None, 0
-    pauses: list[Pause] = []
-    while True:
-        done = len(series.total_ns)
-        iteration_s = (series.elapsed_ns / done if done else iteration_ns) / NS_PER_S
-        series.add(session.measure(next_request(done, series.elapsed_s, iteration_s, batch, pace)))
-        seen = look(series.total_ns, series.elapsed_s, batch, plan.ci_width, pace)
-        if seen.stop is not None:
-            return _Timed(series, seen, tuple(pauses), untimed_ns)
-        batch, interval = seen.batch, seen.interval or interval
-        paused_ns = screen.refresh(series, interval)
-        if paused_ns is not None:
-            untimed_ns += session.warm(UNTIMED_AFTER_PAUSE).elapsed_ns
-            pauses.append(
-                Pause(
-                    after_iterations=len(series.total_ns),
-                    duration_ms=paused_ns / NS_PER_MS,
-                    untimed_iterations=UNTIMED_AFTER_PAUSE,
-                )
-            )

@@ -1,4 +1,4 @@
-"""Measure two things in pairs: two blocks next to each other, in random order, again and again."""
+"""Measure two things in pairs: two blocks next to or beside each other, in random order, again and again."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ def measure_pairs(
 ) -> PairsResult:
     """Take `plan.blocks` / 2 pairs, the order inside each drawn from `plan.seed`.
 
+    One block after the other, or in turns where the plan says so (`plan.turn_s`).
+
     A pair of which a witness voids a block, or that lost its link, is replaced, up to 20 % of them. A process
     that dies costs its pair. When the device goes out of reach, the finished pairs stand.
 
@@ -104,10 +106,7 @@ class _Pairs:
     def take(self, number: int) -> str | None:
         """Take the pair of this number. Why it does not count, or None where it does."""
         first: Literal[0, 1] = 1 if self.order.getrandbits(1) else 0
-        taken: dict[int, Block] = {}
-        for position, side in enumerate((first, 1 - first)):
-            taken[side] = self.taker.take(self.open_sessions[side], 2 * number + position)
-            self.taker.finished(taken[side])
+        taken = self._take_both((first, 1 - first), 2 * number)
         for side, block in taken.items():
             self.blocks[side].append(block)
         invalid = taken[0].invalid or taken[1].invalid
@@ -121,6 +120,20 @@ class _Pairs:
         if self.on_pair is not None:
             self.on_pair(pair, (taken[0], taken[1]))
         return invalid
+
+    def _take_both(self, sides: tuple[int, int], index: int) -> dict[int, Block]:
+        """The blocks of a pair, by side, in the order given."""
+        taken: dict[int, Block] = {}
+        if self.taker.plan.turn_s is not None:
+            sessions = (self.open_sessions[sides[0]], self.open_sessions[sides[1]])
+            taken = dict(zip(sides, self.taker.take_in_turns(sessions, index), strict=True))
+            for block in taken.values():
+                self.taker.finished(block)
+            return taken
+        for position, side in enumerate(sides):
+            taken[side] = self.taker.take(self.open_sessions[side], index + position)
+            self.taker.finished(taken[side])
+        return taken
 
     def _datum(self, block: Block) -> float:
         whole = self.value_is == "latency" or block.told is not None

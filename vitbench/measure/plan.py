@@ -168,6 +168,17 @@ def timed_pace(plan: Plan, iteration_ns: float) -> Pace:
     return Pace(window, plan.timed_min_iterations, plan.timed_min_s, most, plan.timed_cap_s)
 
 
+def turn_iterations(plan: Plan, iteration_ns: float) -> int:
+    """How many iterations a turn beside another block times: the plan's `turn_s`, but at least a window.
+
+    Args:
+        plan: how much is sampled.
+        iteration_ns: what one iteration takes.
+    """
+    window = timed_pace(plan, iteration_ns).window
+    return max(window, round((plan.turn_s or 0.0) * 1e9 / iteration_ns)) if iteration_ns > 0 else window
+
+
 def _fitting_window(plan: Plan, windows: int, cap_s: float, iteration_ns: float) -> int:
     """Iterations a window: the plan's, or fewer so that so many windows fit into the cap."""
     room = cap_s * 1e9 / (windows * iteration_ns) if iteration_ns > 0 else plan.window

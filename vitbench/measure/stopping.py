@@ -41,7 +41,7 @@ def look(total_ns: Sequence[int], elapsed_s: float, batch: int, ci_width: float,
         pace: what the timed part follows.
     """
     n = len(total_ns)
-    capped = n >= pace.max_iterations or elapsed_s >= pace.cap_s
+    capped = at_cap(n, elapsed_s, pace)
     due = n >= MIN_BATCHES * batch and n % (LOOK_BATCHES * batch) == 0
     if not (capped or due):
         return Look(None, batch, None)
@@ -51,6 +51,11 @@ def look(total_ns: Sequence[int], elapsed_s: float, batch: int, ci_width: float,
     if narrow and enough and interval.batches >= MIN_BATCHES:
         return Look("width", interval.batch, interval)
     return Look("cap" if capped else None, interval.batch, interval)
+
+
+def at_cap(done: int, elapsed_s: float, pace: Pace) -> bool:
+    """Whether so many timed iterations, or the time they took, reach a cap."""
+    return done >= pace.max_iterations or elapsed_s >= pace.cap_s
 
 
 def next_request(done: int, elapsed_s: float, iteration_s: float, batch: int, pace: Pace) -> int:

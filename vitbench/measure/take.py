@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from vitbench.errors import TargetUnreachable, ToolError, VitbenchError
 from vitbench.measure.block import CellProgress, Refresh, Setting, run_block
 from vitbench.measure.session import OpenSession, Readings, Session, ToolSession
 from vitbench.measure.tool_block import run_tool_block
+from vitbench.measure.turns import run_in_turns
 from vitbench.measure.witness import highest_clock_mhz, temperature_c
 from vitbench.records.schema import Block, Plan
 
@@ -37,6 +38,15 @@ class LinkLost(Exception):
     def __init__(self, error: TargetUnreachable) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+@contextmanager
+def _telling_lost_links() -> Iterator[None]:
+    """Tell an interruption, after which a block can be taken again, from a device that is gone."""
+    try:
+        yield
+    except TargetUnreachable as error:
+        raise (LinkLost if error.transient else OutOfReach)(error) from error
 
 
 @dataclass
@@ -76,16 +86,48 @@ class Taker:
             OverLimit: it is the first block, and the cell would take too long.
         """
         self._show(index, "opening")
-        try:
-            with ExitStack() as stack:
-                session = self._connect(stack, open_session, index)
-                block = self._measure(session, index)
-        except TargetUnreachable as error:
-            raise (LinkLost if error.transient else OutOfReach)(error) from error
+        with _telling_lost_links(), ExitStack() as stack:
+            session = self._connect(stack, open_session, index)
+            block = self._measure(session, index)
+        self._see_clock(block)
+        return block
+
+    def take_in_turns(
+        self, open_sessions: tuple[OpenSession, OpenSession], index: int
+    ) -> tuple[Block, Block]:
+        """Take the block of this number and the next one beside each other; see `run_in_turns`.
+
+        Args:
+            open_sessions: of the block that begins, and of the other.
+
+        Raises: as `take`.
+        """
+        self._show(index, "opening")
+        with _telling_lost_links(), ExitStack() as stack:
+            first = self._interruptible(self._connect(stack, open_sessions[0], index))
+            second = self._interruptible(self._connect(stack, open_sessions[1], index + 1))
+            self._cool(first, index)
+            self._show(index, "warm-up")
+            blocks = run_in_turns((first, second), (self._setting(index), self._setting(index + 1)))
+        for block in blocks:
+            self._see_clock(block)
+        return blocks
+
+    @staticmethod
+    def _interruptible(session: Session | ToolSession) -> Session:
+        if isinstance(session, ToolSession):
+            raise TypeError("the series of a tool cannot be timed in turns")
+        return session
+
+    def _see_clock(self, block: Block) -> None:
         self.clock_max_mhz = highest_clock_mhz(
             self.clock_max_mhz, block.before.clock_mhz, block.after.clock_mhz
         )
-        return block
+
+    def _setting(self, index: int) -> Setting:
+        return Setting(
+            self.plan, index, self.threads, self.clock_max_mhz, self.refresh, tuple(self.finished_ms)
+        )
 
     def finished(self, block: Block) -> None:
         """Tell the screen that a block is finished and kept."""
@@ -109,13 +151,10 @@ class Taker:
 
     def _measure(self, session: Session | ToolSession, index: int) -> Block:
         before = self._cool(session, index)
-        setting = Setting(
-            self.plan, index, self.threads, self.clock_max_mhz, self.refresh, tuple(self.finished_ms)
-        )
         self._show(index, "warm-up")
         if isinstance(session, ToolSession):
-            return run_tool_block(session, before, setting)
-        return run_block(session, before, setting)
+            return run_tool_block(session, before, self._setting(index))
+        return run_block(session, before, self._setting(index))
 
     def _cool(self, session: Session | ToolSession, index: int) -> Readings:
         """Wait until the device is no warmer than at the first block, by 3 C; give up after two minutes.

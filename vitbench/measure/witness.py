@@ -76,6 +76,16 @@ def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: flo
     return Judgement(first, last, _verdict(first, last, threads, _number(after, "cpu_count"), highest))
 
 
+def beside(readings: Readings, other: Readings) -> Readings:
+    """Readings of a process whose own CPU time is that of another as well: both are ours.
+
+    Unknown where that of either is.
+    """
+    own, others = _number(readings, "own_cpu_ns"), _number(other, "own_cpu_ns")
+    rest = {name: value for name, value in readings.items() if name != "own_cpu_ns"}
+    return rest if own is None or others is None else {**rest, "own_cpu_ns": own + others}
+
+
 def highest_clock_mhz(*clocks_mhz: float | None) -> float | None:
     """The highest of those that are known; None where none is."""
     return max((clock for clock in clocks_mhz if clock is not None), default=None)

@@ -75,7 +75,10 @@ def build_artifact(
 
 @dataclass(frozen=True)
 class Device:
-    """One cell's way to its device; `clocks_mhz` has the highest clock seen so far, by target."""
+    """One cell's way to its device; `clocks_mhz` has the highest clock seen so far, by target.
+
+    `affinity`: CPUs that its processes keep to; the target's when None.
+    """
 
     cell: Cell
     request: Request
@@ -84,6 +87,7 @@ class Device:
     artifact: Artifact | None
     scratch: Path
     clocks_mhz: dict[str, float]
+    affinity: tuple[int, ...] | None = None
 
     def prepare(self, progress: Progress) -> None:
         """Have the device make what it runs in place of the artifact; says what, where that takes long."""
@@ -114,7 +118,10 @@ class Device:
     def options(self, block: int) -> dict[str, Any]:
         """What the agent is told at load."""
         return self.engine.load_options(
-            threads=self.request.threads, block=block, model=self.cell.workload.model.name
+            threads=self.request.threads,
+            affinity=self.affinity,
+            block=block,
+            model=self.cell.workload.model.name,
         )
 
     def inputs(self) -> list[TensorFile]:

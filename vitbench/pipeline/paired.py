@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ from vitbench.study.rows import PlannedRow
 
 if TYPE_CHECKING:
     from vitbench.runtime.base import AnySession
+
+# Longer than what a process needs to have its caches back, shorter than what a neighbour's load changes in.
+TURN_S = 0.05
 
 Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
 
@@ -57,6 +61,8 @@ def measure_row(
         ToolError, TargetUnreachable: no pair could be finished.
     """
     mismatch = differing(headers[0], headers[1], allow=bench.request.allow_mismatch)
+    if _can_take_turns(devices, headers):
+        row, devices, headers = _in_turns(row, devices, headers)
     begun = _begin(bench, row, headers, study, candidates, mismatch)
     kept = journal.Journal.start(store, begun)
     try:
@@ -77,6 +83,34 @@ def measure_row(
         comparison, interrupted = add_profiles(comparison, list(devices), bench.progress)
     save(kept, comparison, bench.progress)
     return comparison, interrupted
+
+
+def _can_take_turns(devices: Sequence[Device], headers: Sequence[Header]) -> bool:
+    """Whether both sides' processes may be loaded at once: on one machine, and none of them at work idly."""
+    machines = {header.environment.get("machine_key") for header in headers}
+    return len(machines) == 1 and all(
+        device.engine.in_turns and header.protocol.threads == 1
+        for device, header in zip(devices, headers, strict=True)
+    )
+
+
+def _in_turns(
+    row: PlannedRow, devices: Sequence[Device], headers: Sequence[Header]
+) -> tuple[PlannedRow, list[Device], list[Header]]:
+    """The row with its sides timed in turns, on one CPU: two of them may have different neighbours.
+
+    It is the last of the fastest ones, as the first ones serve interrupts. Where the device does not tell its
+    CPUs, the processes stay where its system puts them.
+    """
+    plan = row.plan.model_copy(update={"turn_s": TURN_S})
+    cpus = headers[0].environment.get("facts", {}).get("fastest_cpus") or ()
+    affinity = tuple(cpus[-1:]) or None
+    pinned = []
+    for header in headers:
+        side = header.plan.model_copy(update={"turn_s": TURN_S})
+        protocol = header.protocol.model_copy(update={"affinity": affinity or header.protocol.affinity})
+        pinned.append(header.model_copy(update={"plan": side, "protocol": protocol}))
+    return replace(row, plan=plan), [replace(each, affinity=affinity) for each in devices], pinned
 
 
 def _pairs(

@@ -78,7 +78,8 @@ class Plan(Part):
     `ci_width` is the half-width at which a block may stop, as a fraction of its median. Caps win over minima.
     A block whose iterations take more than `slow_iteration_s` follows the `slow_*` figures instead, and
     `slow_cap_s` caps its warm-up and its timed part alike. A cell whose first iteration says that it would
-    take longer than `cell_limit_s` is not measured.
+    take longer than `cell_limit_s` is not measured. The two blocks of a pair are timed in turns of about
+    `turn_s`, both their processes loaded and one of them waiting; None: one block after the other.
     """
 
     preset: Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
@@ -98,6 +99,7 @@ class Plan(Part):
     slow_timed_min_iterations: int = 30
     slow_cap_s: float = 120.0
     cell_limit_s: float | None = None
+    turn_s: float | None = None
     seed: int
 
 

@@ -61,6 +61,8 @@ class Runtime(ABC):
         artifact_format: format of the artifacts it runs ("onnx"); None where it runs no network. See
             `made_for`.
         protocols: ways of timing that it has, as `--protocol` names them.
+        in_turns: whether a process of it that waits, and has a single thread, leaves the machine alone, so
+            that two of them can be timed in turns.
         checked_by: who checks what an artifact computes, for the record; None where the device itself does.
         checked_here_by: who does where the device is not at hand (`host_checker`); `checked_by` when None.
     """
@@ -68,6 +70,7 @@ class Runtime(ABC):
     name: ClassVar[str]
     artifact_format: ClassVar[str | None]
     protocols: ClassVar[tuple[str, ...]] = ("serial",)
+    in_turns: ClassVar[bool] = False
     checked_by: ClassVar[str | None] = None
     checked_here_by: ClassVar[str | None] = None
 

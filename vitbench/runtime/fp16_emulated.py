@@ -102,6 +102,8 @@ def _load(model: onnx.ModelProto, directory: Path) -> Any:
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # it keeps several times of what is in use
     options.enable_mem_pattern = False
+    # Node by node as they stand: the default order leaves peaks for the end, and keeps what they are of.
+    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
     try:

@@ -18,6 +18,7 @@ class LiteRt(Runtime):
 
     name: ClassVar[str] = "litert"
     artifact_format: ClassVar[str | None] = "tflite"
+    in_turns: ClassVar[bool] = True
 
     def version(self) -> str:
         """Version of the installed package: LiteRT, else TensorFlow, whose interpreter is the fallback."""

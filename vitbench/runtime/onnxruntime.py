@@ -19,6 +19,7 @@ class OnnxRuntime(Runtime):
 
     name: ClassVar[str] = "onnxruntime"
     artifact_format: ClassVar[str | None] = "onnx"
+    in_turns: ClassVar[bool] = True
 
     def version(self) -> str:
         """Version of the installed package."""

@@ -1,0 +1,195 @@
+"""Pairs whose blocks are timed in turns: the order, when they end, the witnesses, and what it is all for."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import pytest
+
+from tests.measure.fakes import FakeDevice, FakeSession, constant
+from vitbench.errors import TargetUnreachable
+from vitbench.measure import PairsResult, conclude_pairs, make_plan, measure_pairs
+from vitbench.measure.witness import beside
+from vitbench.records.schema import Plan
+
+TURN_S = 0.05
+PLAN = make_plan("pairs").model_copy(update={"turn_s": TURN_S})
+
+
+@dataclass
+class Machine:
+    """One CPU that both sides share, and its clock, which only their iterations advance.
+
+    Attributes:
+        speed: how many times as long an iteration takes, by the time in s.
+        ran: side and whether it was timed, of each iteration in order.
+    """
+
+    speed: Callable[[float], float] = lambda now_s: 1.0
+    now_s: float = 0.0
+    ran: list[int] = field(default_factory=list)
+
+    def side(self, number: int, latency_ms: Callable[[int], float]) -> FakeDevice:
+        """A side of a comparison on this machine."""
+
+        def iterate(iteration: int) -> float:
+            taken_ms = latency_ms(iteration) * self.speed(self.now_s)
+            self.now_s += taken_ms / 1e3
+            self.ran.append(number)
+            return taken_ms
+
+        def readings(session: FakeSession) -> dict[str, float]:
+            return {"uptime_s": self.now_s, "cpu_busy_ns": self.now_s * 1e9, "own_cpu_ns": session.now_ns}
+
+        return FakeDevice(lambda index: FakeSession(iterate, readings=readings))
+
+
+def run(machine: Machine, first: FakeDevice, second: FakeDevice, plan: Plan = PLAN) -> PairsResult:
+    return measure_pairs((first, second), plan, sleep=first.sleep)
+
+
+def test_both_warm_up_and_then_take_turns_of_fifty_milliseconds() -> None:
+    machine = Machine()
+    plan = PLAN.model_copy(update={"blocks": 2})
+    result = run(machine, machine.side(0, constant(1.0)), machine.side(1, constant(2.0)), plan)
+    pair = result.pairs[0]
+    assert pair.log_ratio == pytest.approx(math.log(2))
+    runs = [(side, len(list(found))) for side, found in groupby(machine.ran)]
+    warmups, turns = runs[:2], runs[2:]
+    assert [side for side, _ in warmups] == [pair.first, 1 - pair.first]
+    # 50 iterations of 1 ms or 25 of 2 ms, after 5 that are not timed; two turns of a side follow each other.
+    length = {0: 50 + 5, 1: 25 + 5}
+    order = [pair.first, 1 - pair.first]
+    wanted = [(order[0], length[order[0]])]
+    while len(wanted) < len(turns):
+        order.reverse()
+        wanted.append((order[0], 2 * length[order[0]]))
+    wanted[-1] = (wanted[-1][0], length[wanted[-1][0]])
+    assert turns == wanted
+    for side in (0, 1):
+        block = result.blocks[side][0]
+        timed = len(block.samples.total_ns)
+        assert timed == sum(length[side] - 5 for _ in block.pauses)
+        assert all(pause.untimed_iterations == 5 for pause in block.pauses)
+        assert [pause.after_iterations for pause in block.pauses] == list(range(0, timed, length[side] - 5))
+        assert sum(block.samples.total_ns) >= 0.5e9
+
+
+def test_slow_iterations_give_no_more_than_a_quarter_of_a_turn_to_what_is_not_timed() -> None:
+    machine = Machine()
+    plan = PLAN.model_copy(update={"blocks": 2})
+    result = run(machine, machine.side(0, constant(300.0)), machine.side(1, constant(60.0)), plan)
+    slow, fast = result.blocks[0][0], result.blocks[1][0]
+    assert {pause.untimed_iterations for pause in slow.pauses} == {1}
+    assert len(slow.samples.total_ns) >= plan.slow_timed_min_iterations
+    assert {pause.untimed_iterations for pause in fast.pauses} == {1}
+
+
+def test_who_has_enough_goes_on_while_the_other_needs_more() -> None:
+    noise = random.Random(5)
+    machine = Machine()
+    quiet = machine.side(0, constant(1.0))
+    noisy = machine.side(1, lambda iteration: noise.uniform(0.5, 1.5))
+    result = run(machine, quiet, noisy, PLAN.model_copy(update={"blocks": 2}))
+    counts = [len(result.blocks[side][0].samples.total_ns) for side in (0, 1)]
+    assert result.blocks[1][0].ci_half_width > 0.01  # type: ignore[operator]
+    assert counts[1] == pytest.approx(2000, rel=0.05)
+    assert counts[0] == pytest.approx(counts[1], rel=0.05)
+
+
+@pytest.mark.parametrize("latency_ms", [0.2, 1.0, 70.0, 400.0])
+def test_no_cap_is_passed_by_more_than_a_turn(latency_ms: float) -> None:
+    noise = random.Random(7)
+    machine = Machine()
+    sides = [machine.side(side, lambda iteration: latency_ms * noise.uniform(0.5, 1.5)) for side in (0, 1)]
+    result = run(machine, sides[0], sides[1], PLAN.model_copy(update={"blocks": 2}))
+    for side in (0, 1):
+        block = result.blocks[side][0]
+        assert len(block.samples.total_ns) <= PLAN.timed_max_iterations
+        cap_s = PLAN.timed_cap_s if latency_ms < 150 else PLAN.slow_cap_s
+        assert sum(block.samples.total_ns) / 1e9 <= cap_s + 2 * latency_ms / 1e3
+
+
+def test_a_neighbour_that_comes_and_goes_is_seen_by_both_alike() -> None:
+    draws = random.Random(11)
+    load = [draws.choice((1.0, 1.2, 1.7, 2.0)) for _ in range(2000)]
+    ratio = 1.05
+    spread = {}
+    for turn_s in (None, TURN_S):
+        machine = Machine(speed=lambda now_s: load[int(now_s / 1.3)])
+        plan = make_plan("pairs", blocks=60).model_copy(update={"turn_s": turn_s})
+        result = run(machine, machine.side(0, constant(1.0)), machine.side(1, constant(ratio)), plan)
+        found = [pair.log_ratio for pair in result.pairs]
+        spread[turn_s] = statistics.stdev(found)
+        if turn_s is not None:
+            assert statistics.median(found) == pytest.approx(math.log(ratio), abs=0.005)
+    assert spread[TURN_S] < spread[None] / 4
+
+
+def test_what_the_other_side_uses_of_the_machine_is_not_foreign() -> None:
+    machine = Machine()
+    result = run(machine, machine.side(0, constant(1.0)), machine.side(1, constant(1.0)))
+    assert conclude_pairs(result, PLAN) == ("valid", ())
+    blocks = [block for side in result.blocks for block in side]
+    assert all(block.after.foreign_cpu == pytest.approx(0.0, abs=1e-6) for block in blocks)
+
+
+def test_what_a_third_uses_is() -> None:
+    machine = Machine()
+    sides = [machine.side(side, constant(1.0)) for side in (0, 1)]
+    for side in sides:
+        usual = side.script
+
+        def busier(index: int, usual: Callable[[int], FakeSession] = usual) -> FakeSession:
+            session = usual(index)
+            mine = session.readings
+            session.readings = lambda seen: {**mine(seen), "cpu_busy_ns": 4.5 * machine.now_s * 1e9}
+            return session
+
+        side.script = busier
+    result = run(machine, sides[0], sides[1], PLAN.model_copy(update={"blocks": 2}))
+    assert result.pairs[0].invalid == "other processes used 3.50 CPUs, where 3 were idle"
+
+
+def test_own_time_is_unknown_where_that_of_either_is() -> None:
+    assert beside({"own_cpu_ns": 5, "load1": 1.0}, {"own_cpu_ns": 7}) == {"own_cpu_ns": 12, "load1": 1.0}
+    assert beside({"own_cpu_ns": 5, "load1": 1.0}, {}) == {"load1": 1.0}
+    assert beside({"load1": 1.0}, {"own_cpu_ns": 7}) == {"load1": 1.0}
+
+
+def test_a_link_lost_in_a_turn_costs_both_blocks_and_no_pair() -> None:
+    machine = Machine()
+    sides = [machine.side(side, constant(1.0)) for side in (0, 1)]
+    lost = [TargetUnreachable("the link was lost", transient=True)]
+    usual = sides[1].script
+
+    def failing(index: int) -> FakeSession:
+        session = usual(index)
+
+        def fail(name: str) -> None:
+            if name == "measure" and session.iteration > 200 and lost:
+                raise lost.pop()
+
+        session.fail = fail
+        return session
+
+    sides[1].script = failing
+    result = run(machine, sides[0], sides[1])
+    assert len(result.pairs) == 10
+    assert conclude_pairs(result, PLAN)[0] == "valid"
+    assert not sides[0].open_sessions
+    assert not sides[1].open_sessions
+
+
+def test_swapping_the_sides_negates_the_log_ratio() -> None:
+    found = []
+    for first, second in ((1.0, 1.3), (1.3, 1.0)):
+        machine = Machine()
+        result = run(machine, machine.side(0, constant(first)), machine.side(1, constant(second)))
+        found.append([pair.log_ratio for pair in result.pairs])
+    assert found[0] == pytest.approx([-each for each in found[1]], abs=1e-12)

@@ -1,0 +1,43 @@
+"""Two blocks beside each other: both processes loaded, timed in turns, so that both see the same machine."""
+
+from __future__ import annotations
+
+from vitbench.measure.block import RunningBlock, Setting
+from vitbench.measure.session import Session
+from vitbench.measure.witness import beside
+from vitbench.records.schema import Block
+
+
+def run_in_turns(sessions: tuple[Session, Session], settings: tuple[Setting, Setting]) -> tuple[Block, Block]:
+    """Warm up one after the other, then time in turns: first, second, second, first, and so on.
+
+    What changes over seconds, as a neighbour's load does, changes both alike. Who goes first must be a fair
+    coin: then a difference that only noise made has either sign with the same chance, drift or not. A block
+    that has enough goes on until the other has as well.
+
+    Args:
+        sessions: fresh processes of one machine with their models loaded, in the order they begin; a process
+            that waits for its turn must not use the machine.
+        settings: of either, with one plan.
+
+    Raises:
+        ToolError: a runtime or an agent died.
+        TargetUnreachable: the link was lost.
+        OverLimit: the first of them is the first block, and the cell would take too long.
+    """
+    first, second = sessions
+    before = (first.probe(), second.probe())
+    running = [RunningBlock(session, setting) for session, setting in zip(sessions, settings, strict=True)]
+    for each in running:
+        each.warm_up()
+    order = list(running)
+    while not all(each.enough for each in running):
+        for each in order:
+            if not each.capped:
+                each.sample(each.turn_iterations)
+        order.reverse()
+    after = (first.probe(), second.probe())
+    return (
+        running[0].finished(beside(before[0], before[1]), beside(after[0], after[1])),
+        running[1].finished(beside(before[1], before[0]), beside(after[1], after[0])),
+    )
