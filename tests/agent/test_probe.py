@@ -158,6 +158,7 @@ def test_describes_the_machine(tmp_path: Path) -> None:
         "cores": 2,
         "threads": 4,
         "allowed_cpus": [0, 1],
+        "fastest_cpus": [0, 1],
         "instruction_sets": ["avx2", "fma"],
         "caches": {"L1d": 48 * 1024, "L3": 12 * 1024 * 1024},
         "machine": "",
@@ -168,6 +169,32 @@ def test_describes_the_machine(tmp_path: Path) -> None:
         "freq_driver": "intel_pstate",
         "python": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("ranks", "fastest"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"cpufreq/cpuinfo_max_freq": (4200000, 4200000, 3000000, 3000000)}, [0, 1]),
+        ({"cpu_capacity": (446, 446, 1024, 1024), "cpufreq/cpuinfo_max_freq": (9, 1, 1, 1)}, [2, 3]),
+        ({"cpu_capacity": (446, None, 1024, 1024), "cpufreq/cpuinfo_max_freq": (1, 2, 1, 1)}, [1]),
+        ({"cpufreq/cpuinfo_max_freq": (1, None, 2, 2)}, [0, 1, 2, 3]),
+    ],
+)
+def test_the_fastest_cpus_are_those_the_kernel_ranks_highest(
+    tmp_path: Path, ranks: dict[str, tuple[int | None, ...]], fastest: list[int]
+) -> None:
+    ranked = {
+        f"{CPU}/cpu{cpu}/{name}": f"{value}\n"
+        for name, values in ranks.items()
+        for cpu, value in enumerate(values)
+        if value is not None
+    }
+    assert machine.fastest_cpus(lay_out(tmp_path, ranked), [0, 1, 2, 3]) == fastest
+
+
+def test_no_cpus_are_told_where_none_are_known(tmp_path: Path) -> None:
+    assert machine.fastest_cpus(lay_out(tmp_path, {}), []) == []
 
 
 def test_describes_a_board_without_model_name(tmp_path: Path) -> None:

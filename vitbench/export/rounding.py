@@ -107,7 +107,7 @@ class _Writer:
         self.nodes: list[NodeProto] = []
 
     def add(self, node: NodeProto) -> None:
-        """Write what takes the place of a node, and peaks of what it gives: later it would have to be kept."""
+        """Write what takes the place of a node, and the peaks of what it gives while that is still there."""
         self._replace(node)
         for name in node.output:
             if name in self._unwatched:

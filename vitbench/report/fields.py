@@ -96,6 +96,10 @@ def _affinity(row: Row) -> str:
     return "any CPU" if row.affinity is None else f"on CPU {row.affinity}"
 
 
+def _turns(row: Row) -> str:
+    return "one after the other" if row.turn_s is None else f"in turns of {row.turn_s * 1e3:.0f} ms"
+
+
 TRANSFERS = {
     "timed": "transfers timed",
     "measured-apart": "transfers measured apart",
@@ -166,6 +170,7 @@ FACTS = (
     Fact("overlap", lambda row: "copies overlap" if row.overlap else "no overlap", "no overlap"),
     Fact("affinity", _affinity, "any CPU"),
     Fact("builds", lambda row: _count(row.builds, "build"), "1 build"),
+    Fact("turn_s", _turns, "one after the other"),
     Fact("preset", lambda row: f"preset {row.preset}", "preset full"),
     Fact("weights", lambda row: f"weights {row.weights}", "weights seeded:0"),
 )

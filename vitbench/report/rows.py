@@ -78,6 +78,7 @@ class Row:
     parity: str
     parity_max_diff: float | None
     preset: str
+    turn_s: float | None
     blocks: int | None
     blocks_planned: int
     blocks_steady: int | None
@@ -172,7 +173,7 @@ _PARTS = {
         *("precision", "metric", "transfers", "zero_copy", "threads"),
         *("spin_wait", "cuda_graph", "streams", "overlap", "mode", "builds"),
     ),
-    "plan": ("preset",),
+    "plan": ("preset", "turn_s"),
     "counts": (
         *("params", "params_deploy", "macs", "macs_attention"),
         *("macs_artifact", "bytes_read", "bytes_written"),

@@ -177,7 +177,7 @@ def _cell(row: Row) -> tuple[object, ...]:
         *(row.model, row.resolution, row.batch, row.weights, row.target, row.device, row.machine_key),
         *(row.runtime, row.metric, row.precision, row.threads, row.transfers, row.zero_copy),
         *(row.spin_wait, row.cuda_graph, row.streams, bool(row.overlap), row.mode, row.affinity),
-        *(row.builds, row.preset, row.simulated),
+        *(row.builds, row.preset, row.turn_s, row.simulated),
     )
 
 
