@@ -193,6 +193,17 @@ def test_the_fastest_cpus_are_those_the_kernel_ranks_highest(
     assert machine.fastest_cpus(lay_out(tmp_path, ranked), [0, 1, 2, 3]) == fastest
 
 
+@pytest.mark.parametrize(
+    ("online", "fastest"), [("0-3", [0, 1, 2, 3]), ("0,2", [0, 2]), (None, [0, 1, 2, 3, 4, 5])]
+)
+def test_cpus_that_are_not_there_are_none_of_the_fastest(
+    tmp_path: Path, online: str | None, fastest: list[int]
+) -> None:
+    """A virtual machine may allow more CPUs than it has, and a process cannot be kept to those."""
+    told = {"proc/self/status": "Cpus_allowed_list:\t0-5\n"} | ({f"{CPU}/online": online} if online else {})
+    assert machine.describe(lay_out(tmp_path, told))["fastest_cpus"] == fastest
+
+
 def test_no_cpus_are_told_where_none_are_known(tmp_path: Path) -> None:
     assert machine.fastest_cpus(lay_out(tmp_path, {}), []) == []
 

@@ -34,7 +34,7 @@ def describe(root: str = "/") -> Dict[str, Any]:
         "cores": _distinct(root, online, ["physical_package_id", "core_id"]),
         "threads": len(online) or None,
         "allowed_cpus": probe.allowed_cpus(root) or None,
-        "fastest_cpus": fastest_cpus(root, probe.allowed_cpus(root)) or None,
+        "fastest_cpus": fastest_cpus(root, _usable(probe.allowed_cpus(root), online)) or None,
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags] or None,
         "caches": caches_bytes(root) or None,
         "machine": platform.machine() or None,
@@ -68,6 +68,11 @@ def fastest_cpus(root: str, cpus: List[int]) -> List[int]:
         if len(known) == len(cpus) > 0:
             return [cpu for cpu, rank in zip(cpus, ranks) if rank == max(known)]
     return cpus
+
+
+def _usable(allowed: List[int], online: List[int]) -> List[int]:
+    """Allowed CPUs that are there: some systems allow all they could ever have. All where none is told."""
+    return [cpu for cpu in allowed if cpu in online] if online else allowed
 
 
 def caches_bytes(root: str) -> Dict[str, int]:
