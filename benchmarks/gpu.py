@@ -36,6 +36,8 @@ MINUTES = 8.0
 FAMILY = tuple(f"effvit-{size}" for size in ("b1", "b2", "b3", "l1", "l2"))
 CITYSCAPES = ("effvit-b1-cityscapes:1024x2048", "effvit-l1-cityscapes:1024x2048")
 BATCHES = "1,8,64,256"
+# Names the interpreter that has TensorRT, to the tests and where --trt-python does not.
+TRT_PYTHON = "VITBENCH_TENSORRT_PYTHON"
 ATTENTION_SIDE = "512"
 # A step that has to stop has this long to keep what it finished.
 STOP_S = 15.0
@@ -94,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("PyTorch finds no CUDA device here; `--device cpu` is a dry run without one", file=sys.stderr)
         return 2
     plan = make_plan(options)
+    if options.trt_python and plan.trt_python is None and not plan.on_cpu:
+        why = "TensorRT is not there, or is not found in time"
+        print(f"{options.trt_python} cannot import tensorrt: {why}", file=sys.stderr)
+        return 2
     steps = [step for step in STEPS if not options.only or step.name in options.only]
     (plan.results / "logs").mkdir(parents=True, exist_ok=True)
     write_targets(plan)
@@ -167,7 +173,7 @@ def has_cuda() -> bool:
 
 
 def find_trt_python(wanted: str | None) -> str | None:
-    """An interpreter that can import TensorRT: the one that is named, else this one, if it can."""
+    """An interpreter that can import TensorRT: the one that is named, else this one; None where it cannot."""
     python = wanted or sys.executable
     program = "import importlib.util, sys; sys.exit(importlib.util.find_spec('tensorrt') is None)"
     try:
@@ -238,7 +244,9 @@ def _peak(plan: Plan) -> list[str]:
 def _tests(plan: Plan) -> list[str] | None:
     if plan.on_cpu:
         return None
-    return [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/hardware"]
+    # The tests of TensorRT run under the Python that this variable names, and are left out without one.
+    named = [f"{TRT_PYTHON}={plan.trt_python}"] if plan.trt_python else []
+    return ["env", *named, sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/hardware"]
 
 
 def _fidelity(plan: Plan) -> list[str]:
@@ -253,11 +261,20 @@ def _modes(plan: Plan) -> list[str]:
 
 
 def _tensorrt(plan: Plan) -> list[str] | None:
-    return _run(["tensorrt"], plan.family[:3], plan=plan) if plan.trt_python else None
+    return _run(["tensorrt"], plan.family, plan=plan) if plan.trt_python else None
 
 
-def _throughput(plan: Plan) -> list[str]:
-    return _run([_best(plan)], plan.family[:1], "--metric", "throughput", "--batch", plan.batches, plan=plan)
+def _tensorrt_large(plan: Plan) -> list[str] | None:
+    return _run(["tensorrt"], plan.large, plan=plan) if plan.trt_python else None
+
+
+def _throughput(plan: Plan, target: str | None = None) -> list[str]:
+    length = ("--metric", "throughput", "--batch", plan.batches)
+    return _run([target or _best(plan)], plan.family[:1], *length, plan=plan)
+
+
+def _tensorrt_throughput(plan: Plan) -> list[str] | None:
+    return _throughput(plan, "tensorrt") if plan.trt_python else None
 
 
 def _attention(plan: Plan) -> list[str]:
@@ -278,6 +295,9 @@ STEPS = (
     Step("large", 100, lambda plan: _run([_best(plan)], plan.large, plan=plan)),
     Step("throughput", 80, _throughput),
     Step("attention", 90, _attention),
+    # Last: their engines take long to build, and the steps before them keep their time.
+    Step("tensorrt-large", 100, _tensorrt_large),
+    Step("tensorrt-throughput", 80, _tensorrt_throughput),
 )
 
 
@@ -294,7 +314,11 @@ def _parser() -> argparse.ArgumentParser:
     names = [step.name for step in STEPS]
     parser.add_argument("--results", default="results/gpu", help="directory (default: results/gpu)")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for all of it (default: 8)")
-    parser.add_argument("--trt-python", help="interpreter that has TensorRT (default: this one)")
+    parser.add_argument(
+        "--trt-python",
+        default=os.environ.get(TRT_PYTHON),
+        help=f"interpreter that has TensorRT (default: ${TRT_PYTHON}, else this one)",
+    )
     parser.add_argument("--device", type=_device, default="cuda:0", help="cuda:N, or cpu for a dry run")
     parser.add_argument("--model", nargs="+", help="the family, its first for whatever takes one network")
     parser.add_argument("--only", nargs="+", choices=names, help="these steps alone")

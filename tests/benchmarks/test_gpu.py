@@ -17,6 +17,12 @@ from vitbench import catalog, runtime
 from vitbench.catalog import TargetSpec
 
 
+@pytest.fixture(autouse=True)
+def _no_python_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tests of TensorRT run, their variable is set."""
+    monkeypatch.delenv(gpu.TRT_PYTHON, raising=False)
+
+
 def bench(results: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.gpu", "--results", str(results), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -152,9 +158,45 @@ def test_each_step_has_its_command_on_a_gpu(tmp_path: Path) -> None:
     assert "effvit-b1-cityscapes:1024x2048,effvit-l1-cityscapes:1024x2048" in said["large"]
     assert "--metric throughput --batch 1,8,64,256" in said["throughput"]
     assert "effvit-b1+softmax effvit-b1 " in said["attention"]
-    with_tensorrt = gpu.STEPS[5].command(plan(tmp_path, "python3"))
-    assert with_tensorrt is not None
-    assert plan(tmp_path).target("tensorrt") in with_tensorrt
+    with_tensorrt = plan(tmp_path, "/opt/old/python3")
+    also = {step.name: " ".join(step.command(with_tensorrt) or ()) for step in gpu.STEPS}
+    assert set(also) - set(said) == {"tensorrt", "tensorrt-large", "tensorrt-throughput"}
+    for name in set(also) - set(said):
+        assert with_tensorrt.target("tensorrt") in also[name]
+    assert ",".join(gpu.FAMILY) in also["tensorrt"]
+    assert ",".join(gpu.CITYSCAPES) in also["tensorrt-large"]
+    assert "--metric throughput --batch 1,8,64,256" in also["tensorrt-throughput"]
+
+
+def test_the_tests_of_tensorrt_run_under_its_python(tmp_path: Path) -> None:
+    """Without the variable they would be left out, and the step would go well."""
+    for python, named in (("/opt/old python/python3", ["/opt/old python/python3"]), (None, [])):
+        command = gpu._tests(plan(tmp_path, python))
+        assert command is not None
+        begin = command.index(sys.executable)
+        program = f"import os; print(os.environ.get({gpu.TRT_PYTHON!r}))"
+        environment = {name: value for name, value in os.environ.items() if name != gpu.TRT_PYTHON}
+        told = subprocess.run(
+            [*command[: begin + 1], "-c", program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout == f"{named[0] if named else None}\n"
+
+
+def test_a_python_without_tensorrt_that_is_named_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu, "has_cuda", lambda: True)
+    results = tmp_path / "none"
+    wrong = str(tmp_path / "python3")
+    assert gpu.main(["--results", str(results), "--trt-python", wrong]) == 2
+    assert f"{wrong} cannot import tensorrt" in capsys.readouterr().err
+    assert not results.exists()
+    monkeypatch.setenv(gpu.TRT_PYTHON, wrong)
+    assert gpu.main(["--results", str(results)]) == 2
 
 
 def test_the_floor_is_the_longer_of_arithmetic_and_traffic(tmp_path: Path) -> None:

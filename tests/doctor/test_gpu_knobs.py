@@ -193,6 +193,15 @@ def test_which_targets_compute_on_a_gpu() -> None:
     assert not watched & {"cpu", "cpu-tflite", "sim", "snapdragon"}
 
 
+@pytest.mark.parametrize(("target", "told"), [("rtx", True), ("orin", True), ("cuda-torch", False)])
+def test_host_is_named_only_where_it_is_taken(target: str, told: bool) -> None:
+    machine = Machine({}, {}, {}, target=catalog.resolve_target(target), **WELL)
+    fix = gpu_knobs.Device().judge(machine).fix
+    assert fix is not None
+    assert ("--host" in fix) is told
+    assert "`nvidia-smi`" in fix
+
+
 def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN)
     done = vitbench("doctor", "-t", "own.toml", "--host", "local", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")

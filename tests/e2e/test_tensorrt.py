@@ -94,7 +94,8 @@ def test_what_goes_wrong_on_the_device_is_told(place: Path) -> None:
     absent = run(place, VITBENCH_STAND_IN_FAILS="no-gpu")
     assert absent.code == 5
     assert "TensorRT does not run on bench: the NVIDIA driver finds no GPU" in absent.err
-    assert "hint: `nvidia-smi` shows" in absent.err
+    assert "hint: `nvidia-smi`, on a Jetson `tegrastats`, shows" in absent.err
+    assert "`vitbench targets` lists where else" in absent.err
     assert recorded(place) == []
 
 

@@ -127,6 +127,19 @@ def test_a_build_without_cuda_is_refused_before_anything_is_made(monkeypatch: py
         assert runtime.for_target(spec).made_for(link).runtime == "cuda-torch"
 
 
+def test_a_build_without_cuda_is_not_found_where_a_gpu_is_wanted() -> None:
+    with transport.open(target()) as link:
+
+        def found(device: str, **told: str) -> str | None:
+            return runtime.for_target(target(device=device)).found_on(link, told)
+
+        built = {"cuda-torch": "2.13.0+cpu"}
+        assert found("cuda:0", **built) is None
+        assert found("cpu", **built) == "2.13.0+cpu"
+        assert found("cuda:0", **{"cuda-torch": "2.13.0+cu130"}) == "2.13.0+cu130"
+        assert found("cuda:0") is None
+
+
 def product(directory: Path, *values: int) -> Path:
     """A graph that multiplies its input with a transposed weight, or with another value."""
     (directory / "model").mkdir()

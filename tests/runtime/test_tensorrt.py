@@ -91,14 +91,15 @@ def test_a_device_without_a_gpu(target: Make, link: Transport, monkeypatch: pyte
         ToolError, match="TensorRT does not run on bench: the NVIDIA driver finds no GPU"
     ) as raised:
         TensorRt(target()).made_for(link)
-    assert "`nvidia-smi` shows" in str(raised.value.hint)
+    assert "`nvidia-smi`, on a Jetson `tegrastats`, shows" in str(raised.value.hint)
+    assert "`vitbench targets` lists" in str(raised.value.hint)
     assert raised.value.exit_code == ExitCode.TOOL
 
 
 @pytest.mark.parametrize(
     ("found", "of", "kind", "hint"),
     [
-        ({"missing": "driver"}, {"transport": "ssh"}, ToolError, "`ssh orin nvidia-smi`"),
+        ({"missing": "driver"}, {"transport": "ssh"}, ToolError, "`ssh orin nvidia-smi`.*--host USER@HOST"),
         ({"missing": "driver"}, {"transport": "ssh", "host": "me@b"}, ToolError, "`ssh me@b nvidia-smi`"),
         (
             {"missing": "package", "machine": "aarch64"},

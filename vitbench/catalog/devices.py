@@ -48,7 +48,7 @@ class DeviceOptions:
         }
         _refuse(of_phones, targets, _is_phone, "phones", "add -t snapdragon")
         of_boards = {"--host": self.host, "--lock-clocks": self.lock_clocks}
-        boards = _refuse(of_boards, targets, _is_board, "boards", "add -t orin")
+        boards = _refuse(of_boards, targets, takes_host, "boards", "add -t orin")
         if self.host is not None and len(boards) > 1:
             names = ", ".join(target.name for target in boards)
             raise UsageError(
@@ -60,7 +60,7 @@ class DeviceOptions:
     def _apply(self, target: TargetSpec) -> TargetSpec:
         if _is_phone(target):
             return self._phone(target)
-        return self._board(target) if _is_board(target) else target
+        return self._board(target) if takes_host(target) else target
 
     def _board(self, target: TargetSpec) -> TargetSpec:
         changes: dict[str, Any] = {} if self.lock_clocks is None else {"lock_clocks": self.lock_clocks}
@@ -85,7 +85,7 @@ def _is_phone(target: TargetSpec) -> bool:
     return target.transport == PHONES
 
 
-def _is_board(target: TargetSpec) -> bool:
+def takes_host(target: TargetSpec) -> bool:
     """Whether ssh may lead to it: boards, and computers with a device of their own, which may be this one."""
     return target.transport == BOARDS or (target.transport == LOCAL and bool(target.devices))
 

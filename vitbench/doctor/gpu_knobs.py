@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from vitbench.boards.modes import highest_mode, is_highest
+from vitbench.catalog.devices import takes_host
 from vitbench.catalog.identity import device_name, refuse_other_device
 from vitbench.doctor.machine import Finding, Knob, Machine
 from vitbench.errors import UsageError
 
 HOT_C = 80.0
+OTHERS = "run vitbench on the machine that has one"
 NOT_TOLD = "the device does not tell"
 # Reasons for which a GPU runs slower than it could, though nothing is wrong.
 HARMLESS = ("none", "gpu_idle", "applications_clocks", "display_clocks")
@@ -24,10 +26,11 @@ class Device(Knob):
         """Fail where there is none, or another one than the target is for."""
         name = device_name(machine.facts, None)
         if name is None:
+            has_host = machine.target is None or takes_host(machine.target)
+            how = "name the machine that has one with --host USER@HOST" if has_host else OTHERS
             return self.fail(
                 "no NVIDIA device was found: neither a driver (libnvidia-ml.so.1) nor a Jetson",
-                "name the machine that has one with --host USER@HOST, or install its driver until "
-                "`nvidia-smi` works",
+                f"{how}, or install its driver until `nvidia-smi` works",
             )
         if machine.target is not None:
             try:

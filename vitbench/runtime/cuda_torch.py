@@ -48,6 +48,12 @@ class CudaTorch(Runtime):
             raise UsageError(f"this torch ({made.version}) has no CUDA", _HINT)
         return made
 
+    def found_on(self, transport: Transport, told: Mapping[str, str]) -> str | None:
+        """Version of the device's PyTorch; None also where its build has no CUDA and the target needs one."""
+        version = super().found_on(transport, told)
+        useless = version is not None and version.endswith(CPU_BUILD) and self._device() != "cpu"
+        return None if useless else version
+
     def load_options(
         self,
         *,

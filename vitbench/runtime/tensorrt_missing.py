@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitbench.catalog.devices import takes_host
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ToolError, UsageError
 
 JETSON = "aarch64"
+OTHERS = "`vitbench targets` lists where else it can be measured"
 
 
 def refuse_missing(found: Mapping[str, Any], target: TargetSpec) -> None:
@@ -34,8 +36,8 @@ def refuse_missing(found: Mapping[str, Any], target: TargetSpec) -> None:
     if missing == "driver":
         raise ToolError(
             message,
-            f"`{there}nvidia-smi` shows what the driver sees; "
-            "`vitbench targets` lists where else it can be measured",
+            f"`{there}nvidia-smi`, on a Jetson `{there}tegrastats`, shows whether the driver sees a GPU; "
+            + ("--host USER@HOST names another machine" if takes_host(target) else OTHERS),
         )
     if found.get("machine") == JETSON:
         hint = f"on a Jetson it comes with JetPack: `{there}sudo apt-get install python3-libnvinfer`"
