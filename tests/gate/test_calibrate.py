@@ -21,6 +21,7 @@ from vitbench.measure import make_plan
 from vitbench.pipeline.calibrate import calibrate
 from vitbench.report.gate.calibration import as_json, as_text, tables
 from vitbench.report.screen import Screen
+from vitbench.stats.gate import second_stage
 
 
 def noise(pair_sd: float, count: int = 400, seed: int = 1) -> Noise:
@@ -107,6 +108,17 @@ def test_costs() -> None:
     assert [in_words(seconds) for seconds in (0.2, 40, 89, 91, 3599, 4800)] == [
         *("1 s", "40 s", "89 s", "2 min", "1 h 00 min", "1 h 20 min"),
     ]
+
+
+@pytest.mark.parametrize(("iteration_s", "share"), [(0.001, 5 / 50), (0.005, 5 / 20), (0.2, 1 / 3)])
+def test_turns_cost_what_they_do_not_time(iteration_s: float, share: float) -> None:
+    plan = make_plan("pairs", blocks=20)
+    plain = estimate([CellCost(iteration_s, 0.1, 10, plan)])
+    turns = estimate([CellCost(iteration_s, 0.1, 10, plan.model_copy(update={"turn_s": 0.05}))])
+    cap_s = plan.slow_cap_s if iteration_s > plan.slow_iteration_s else plan.timed_cap_s
+    blocks = 2 * (10 + second_stage(1, 10)[0])
+    assert turns.most_s - plain.most_s == pytest.approx(blocks * share * cap_s)
+    assert turns.usual_s > plain.usual_s
 
 
 def test_a_proposal_fits_the_screen() -> None:

@@ -25,6 +25,7 @@ class Noise:
         disturbed: pairs that do not count.
         latency_ms: median of the blocks.
         load_ms: median time of loading.
+        turn_s: turns that its pairs were timed in; None where blocks came one after the other.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Noise:
     disturbed: int
     latency_ms: float
     load_ms: float
+    turn_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def calibration(cells: Sequence[Noise]) -> Calibration:
             each.noise.latency_ms / 1e3,
             each.noise.load_ms / 1e3,
             each.pairs,
-            make_plan("pairs", blocks=2 * each.pairs),
+            make_plan("pairs", blocks=2 * each.pairs).model_copy(update={"turn_s": each.noise.turn_s}),
         )
         for each in proposals
     ]

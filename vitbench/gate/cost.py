@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vitbench.measure.plan import timed_pace, warmup_pace
+from vitbench.measure.plan import timed_pace, turn_iterations, untimed_iterations, warmup_pace
 from vitbench.records.schema import Plan
 from vitbench.stats.gate import second_stage
 
@@ -61,4 +61,13 @@ def _block_s(cell: CellCost) -> tuple[float, float]:
     warm_s = min(WARM_WINDOWS * warm.window * cell.iteration_s, warm.cap_s)
     least_s = min(max(timed.min_iterations * cell.iteration_s, timed.min_s), timed.cap_s)
     usual_s = least_s + USUAL * (timed.cap_s - least_s)
-    return start + warm_s + usual_s, start + warm.cap_s + timed.cap_s
+    paused = _untimed_share(cell.plan, iteration_ns)
+    return start + warm_s + (1 + paused) * usual_s, start + warm.cap_s + (1 + paused) * timed.cap_s
+
+
+def _untimed_share(plan: Plan, iteration_ns: float) -> float:
+    """Untimed iterations between turns, over timed ones; 0 where blocks come one after the other."""
+    if plan.turn_s is None:
+        return 0.0
+    turn = turn_iterations(plan, iteration_ns)
+    return untimed_iterations(turn) / turn

@@ -11,7 +11,15 @@ from typing import Literal
 
 import numpy as np
 
-from vitbench.measure.plan import expected_s, fitting_iterations, timed_pace, turn_iterations, warmup_pace
+from vitbench.measure.plan import (
+    UNTIMED_AFTER_PAUSE,
+    expected_s,
+    fitting_iterations,
+    timed_pace,
+    turn_iterations,
+    untimed_iterations,
+    warmup_pace,
+)
 from vitbench.measure.session import Batch, Readings, Session
 from vitbench.measure.stopping import at_cap, look, next_request
 from vitbench.measure.warmup import JUDGED_WINDOWS, warmup_ended
@@ -21,9 +29,6 @@ from vitbench.stats.blocks import BlockInterval, block_interval
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
-UNTIMED_AFTER_PAUSE = 5
-# A short turn gives no more than a quarter of its iterations to that.
-TURN_OVER_UNTIMED = 4
 # The screen is refreshed at most this often on the device's clock, so that untimed iterations stay few.
 REFRESH_S = 1.0
 REFRESH_ITERATIONS = 25
@@ -221,8 +226,7 @@ class RunningBlock:
         """
         left, had_enough = math.inf if turn is None else turn, self.enough
         if turn is not None:
-            untimed = max(1, min(UNTIMED_AFTER_PAUSE, turn // TURN_OVER_UNTIMED))
-            self._resume(time.perf_counter_ns() - self._left_ns, untimed)
+            self._resume(time.perf_counter_ns() - self._left_ns, untimed_iterations(turn))
         while True:
             left -= self._request(left)
             if self.capped or left <= 0 or (self.enough and not had_enough):

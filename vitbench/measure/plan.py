@@ -12,6 +12,9 @@ from vitbench.stats.blocks import MIN_BATCHES
 Preset = Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
 
 MAX_BLOCKS = 1000
+# Untimed iterations after a pause; a short turn gives no more than a quarter of its iterations to them.
+UNTIMED_AFTER_PAUSE = 5
+TURN_OVER_UNTIMED = 4
 # Windows that a warm-up needs room for: the four that are judged, and one that holds the first iterations.
 WARMUP_WINDOWS = 5
 
@@ -177,6 +180,11 @@ def turn_iterations(plan: Plan, iteration_ns: float) -> int:
     """
     window = timed_pace(plan, iteration_ns).window
     return max(window, round((plan.turn_s or 0.0) * 1e9 / iteration_ns)) if iteration_ns > 0 else window
+
+
+def untimed_iterations(turn: int) -> int:
+    """How many untimed iterations precede a turn of so many timed ones."""
+    return max(1, min(UNTIMED_AFTER_PAUSE, turn // TURN_OVER_UNTIMED))
 
 
 def _fitting_window(plan: Plan, windows: int, cap_s: float, iteration_ns: float) -> int:

@@ -107,4 +107,5 @@ def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> N
         disturbed=len(comparison.pairs) - len(counted),
         latency_ms=median(block.median_ms for block in blocks),
         load_ms=median(block.load_ms for block in blocks),
+        turn_s=comparison.sides[0].plan.turn_s,
     )

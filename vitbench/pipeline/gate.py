@@ -12,15 +12,18 @@ from vitbench.export import ArtifactCache
 from vitbench.gate import cost
 from vitbench.gate.baseline import DEFAULT_NAME, labels, place_of, read
 from vitbench.gate.config import read_config
-from vitbench.gate.request import AskedGate, GateRequest, plan_gate
+from vitbench.gate.request import AskedGate, GateRequest, PlannedCell, plan_gate
 from vitbench.measure import make_plan
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.gate_cell import GatedCell
+from vitbench.pipeline.paired import TURN_S
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.records import environment
 from vitbench.records.gate import GateRecord
+from vitbench.records.schema import Plan
 from vitbench.records.store import Store, new_id
+from vitbench.runtime import for_target
 from vitbench.study.rows import StudyRequest
 
 # Where the comparisons of a gate are, below the store of its record.
@@ -135,6 +138,15 @@ def _study(request: GateRequest, title: str) -> StudyRequest:
     )
 
 
+def _expected_plan(planned: PlannedCell) -> Plan:
+    """The plan of a first stage, as far as it is known before the device was seen."""
+    plan = make_plan("pairs", blocks=2 * planned.limits.pairs)
+    if planned.cell is None:
+        return plan
+    turns = for_target(planned.cell.target).in_turns and planned.baseline.protocol.threads == 1
+    return plan.model_copy(update={"turn_s": TURN_S if turns else None})
+
+
 def _announced(request: GateRequest) -> str:
     """What the gate will do and how long it will take."""
     costs = [
@@ -142,7 +154,7 @@ def _announced(request: GateRequest) -> str:
             iteration_s=planned.baseline.latency_ms / 1e3,
             load_s=planned.baseline.load_ms / 1e3,
             pairs=planned.limits.pairs,
-            plan=make_plan("pairs", blocks=2 * planned.limits.pairs),
+            plan=_expected_plan(planned),
         )
         for planned in request.cells
     ]
