@@ -124,7 +124,11 @@ def test_a_user_who_may_not_leaves_the_board_as_it_is(board: Board) -> None:
     told = Note()
     with open_link(target(), told) as link:
         assert link.held == {"clocks": False, "clocks_refused": "sudo: a password is required"}
-    assert told.notes == ["board: the clocks cannot be held: sudo: a password is required"]
+    refused = "board: the clocks cannot be held: sudo: a password is required"
+    assert told.notes == [refused]
+    with open_link(target(needs=("a line in sudoers",)), told):
+        pass
+    assert told.notes[1:] == [f"{refused}; `vitbench targets show board` has what that needs"]
 
 
 @pytest.mark.sshd

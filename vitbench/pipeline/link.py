@@ -32,7 +32,8 @@ def open_link(target: TargetSpec, progress: Progress) -> Iterator[Transport]:
             link.held["clocks"] = clocks.held
             if not clocks.held:
                 link.held["clocks_refused"] = clocks.answer
-                progress.note(f"{target.name}: the clocks cannot be held: {clocks.answer}")
+                way = f"; `vitbench targets show {target.name}` has what that needs" if target.needs else ""
+                progress.note(f"{target.name}: the clocks cannot be held: {clocks.answer}{way}")
         yield link
 
 
