@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.gate.scripted import Scene, write_target
 from tests.gate.test_gate import MODEL, save
 from vitbench.errors import UsageError
 from vitbench.gate import listing
-from vitbench.gate.baseline import Place, place_of, read
+from vitbench.gate.baseline import Baseline, Place, merged, place_of, read, told_apart
 from vitbench.gate.listing import summaries
 from vitbench.report.gate import baselines as told
 from vitbench.report.screen import Screen
@@ -77,6 +78,55 @@ def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) ->
     assert len(read(place).cells) == 2
     save((MODEL,))
     assert len(read(place).cells) == 1
+
+
+def test_adding_keeps_whatever_is_another_cell(scene: Scene, tmp_path: Path) -> None:
+    """Precision, threads and seed make another cell; another name of the same one does not."""
+    from tests.gate.test_gate import Heard, run
+    from vitbench.gate.save import requests_of
+    from vitbench.pipeline.baseline import save_baseline
+
+    board = write_target(tmp_path)
+    place = place_of("main", "results")
+
+    def add(model: str = MODEL, target: str = "board", **asked: Any) -> int:
+        requests = requests_of([model], [target], [], **asked)
+        seed = asked.get("seed", 0)
+        return len(save_baseline(requests, place, Heard(), seed=seed, keep_others=True).cells)
+
+    assert [add(), add(precision="fp16"), add(threads=2), add(seed=1)] == [1, 2, 3, 4]
+    assert [add(target=str(board)), add(threads=1), add(precision="fp32"), add(threads=2)] == [4, 4, 4, 4]
+    names = [
+        "attention-8x16:4x4 on board, fp16, 1 thread, seed 0",
+        "attention-8x16:4x4 on board, fp32, 1 thread, seed 1",
+        "attention-8x16:4x4 on board, fp32, 1 thread, seed 0",
+        "attention-8x16:4x4 on board, fp32, 2 threads, seed 0",
+    ]
+    assert [cell.label for cell in run().cells] == names
+    text = told.shown(read(place), place, as_json=False)
+    every = json.loads(told.listed(summaries(place), as_json=True))[0]["cells"]
+    assert every == names
+    assert all(name in text for name in names)
+
+
+def test_files_of_one_name_are_cells_of_their_own(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    saved = read(place_of("main", "results"))
+
+    def of(model: str, seed: int = 0) -> Baseline:
+        (cell,) = saved.cells
+        asked = cell.asked.model_copy(update={"model": model, "seed": seed})
+        names = {"model": "py:net.py:build", "label": "py:net.py:build:4x4 on board"}
+        return saved.model_copy(update={"cells": (cell.model_copy(update={"asked": asked, **names}),)})
+
+    both = merged(of("py:a/net.py:build"), of("py:b/net.py:build"))
+    assert [cell.label for cell in told_apart(both).cells] == [
+        "py:net.py:build:4x4 on board, py:a/net.py:build",
+        "py:net.py:build:4x4 on board, py:b/net.py:build",
+    ]
+    # It brings its weights, so a seed makes no other one of it; neither does a resolution that is said again.
+    assert len(merged(both, of("py:a/net.py:build:4", seed=1)).cells) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from vitbench.catalog.elsewhere import split_resolution
+from vitbench.catalog.sources import is_source
+from vitbench.catalog.specs import OWN_WEIGHTS
 from vitbench.errors import UsageError
 from vitbench.records.document import dump
 from vitbench.records.files import Files, open_files
@@ -210,12 +213,13 @@ def names(files: Files) -> list[str]:
 def merged(old: Baseline | None, new: Baseline) -> Baseline:
     """The new cells, and those of the old one that it does not replace; for saving one target at a time.
 
+    A cell replaces the one that a gate would build in the same way, whatever machine that was saved on.
     The sources are known only where both were made of the same.
     """
     if old is None:
         return new
-    replaced = {cell.label for cell in new.cells}
-    kept = tuple(cell for cell in old.cells if cell.label not in replaced)
+    replaced = {_identity(cell) for cell in new.cells}
+    kept = tuple(cell for cell in old.cells if _identity(cell) not in replaced)
     if not kept:
         return new
     sources = new.sources if new.sources == old.sources else Sources(project=None, directory=None)
@@ -225,6 +229,41 @@ def merged(old: Baseline | None, new: Baseline) -> Baseline:
 def labels(cells: Sequence[BaselineCell]) -> str:
     """Cells by their labels, in one line."""
     return ", ".join(cell.label for cell in cells)
+
+
+def told_apart(baseline: Baseline) -> Baseline:
+    """The baseline for a reader: cells of the same label say in it in what they differ."""
+    namesakes: dict[str, list[BaselineCell]] = {}
+    for cell in baseline.cells:
+        namesakes.setdefault(cell.label, []).append(cell)
+    cells = tuple(_told_apart(cell, namesakes[cell.label]) for cell in baseline.cells)
+    return baseline.model_copy(update={"cells": cells})
+
+
+def _told_apart(cell: BaselineCell, namesakes: Sequence[BaselineCell]) -> BaselineCell:
+    """The cell, with what not all of its namesakes share in its label."""
+    columns = zip(*(_choices(each) for each in namesakes), strict=True)
+    told = [
+        own
+        for own, column in zip(_choices(cell), columns, strict=True)
+        if any(own != each for each in column)
+    ]
+    return cell.model_copy(update={"label": ", ".join([cell.label, *told])})
+
+
+def _identity(cell: BaselineCell) -> tuple[object, ...]:
+    """Equal for cells that are the same, however they were named."""
+    return (tuple(cell.resolution), cell.target, cell.asked.batch, *_choices(cell))
+
+
+def _choices(cell: BaselineCell) -> tuple[str, str, str, str]:
+    """What a label may leave out, in words: the whole name of the network, precision, threads, weights."""
+    asked, threads = cell.asked, cell.protocol.threads
+    name = split_resolution(asked.model, asked.model, None)[0] if is_source(asked.model) else cell.model
+    weights = f"weights {asked.weights_file}" if asked.weights_file else f"seed {asked.seed}"
+    if name.partition(":")[0] in OWN_WEIGHTS:
+        weights = "its own weights"
+    return name, asked.precision, f"{threads} thread" + "s" * (threads != 1), weights
 
 
 class _Stamp(BaseModel):

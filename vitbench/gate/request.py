@@ -112,6 +112,7 @@ def plan_gate(baseline: Baseline, place: Place, config: Config, asked: AskedGate
             not asked for.
     """
     _check_options(asked)
+    baseline = baselines.told_apart(baseline)
     chosen = _select(baseline, place, asked)
     scripted = [cell for cell in chosen if cell.simulated]
     if scripted and not asked.simulated:

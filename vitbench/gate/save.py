@@ -52,7 +52,7 @@ def requests_of(
     found: dict[str, tuple[str, str, Request]] = {}
     for model, sizes, target in product(models, [[size] for size in resolutions] or [[]], targets):
         request = parse([model], [target], sizes)
-        found.setdefault(request.cells[0].label, (model, target, request))
+        found.setdefault(request.cells[0].key, (model, target, request))
     return list(found.values())
 
 

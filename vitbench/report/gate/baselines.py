@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from vitbench.gate.baseline import Baseline, Place
+from vitbench.gate.baseline import Baseline, Place, labels, told_apart
 from vitbench.gate.listing import Pruned, Summary, present
 from vitbench.records.document import dump
 from vitbench.report.numbers import cells_wide, significant, wrap
@@ -29,8 +29,8 @@ def listed(found: Sequence[Summary], *, as_json: bool, screen: Screen | None = N
         if saved is None:
             rows.append((each.name, "-", "-", f"cannot be read: {each.problem}"))
             continue
-        labels = ", ".join(cell.label for cell in saved.cells)
-        rows.append((each.name, saved.created_utc[:16], (saved.commit or "-")[:12], labels))
+        cells = labels(told_apart(saved).cells)
+        rows.append((each.name, saved.created_utc[:16], (saved.commit or "-")[:12], cells))
     return _table(rows, screen or Screen.of(sys.stdout))
 
 
@@ -43,7 +43,7 @@ def shown(saved: Baseline, place: Place, *, as_json: bool, screen: Screen | None
         document["present"] = there
         return json.dumps(document, indent=1) + "\n"
     rows = [("cell", "artifact", "kept", "MB", "about ms", "device")]
-    for cell in saved.cells:
+    for cell in told_apart(saved).cells:
         size = "-" if cell.artifact is None else f"{cell.artifact.bytes / 1e6:.1f}"
         kept = "script" if cell.archive is None else "yes" if there[cell.digest] else "MISSING"
         rows.append((cell.label, cell.digest[:12], kept, size, significant(cell.latency_ms), cell.device))
@@ -80,7 +80,7 @@ def _summary(each: Summary) -> dict[str, object]:
         "problem": each.problem,
         "created_utc": saved.created_utc if saved else None,
         "commit": saved.commit if saved else None,
-        "cells": [cell.label for cell in saved.cells] if saved else [],
+        "cells": [cell.label for cell in told_apart(saved).cells] if saved else [],
     }
 
 
