@@ -395,6 +395,30 @@ def test_ctrl_c_keeps_what_was_decided(scene: Scene, tmp_path: Path, monkeypatch
     assert read(place_of("main", "results")).cells
 
 
+def test_ctrl_c_after_a_regression_was_decided(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_target(tmp_path, name="board")
+    write_target(tmp_path, name="other")
+    save(targets=("board", "other"))
+    write_target(tmp_path, name="board", latency_ms=5.5)
+    write_target(tmp_path, name="other", latency_ms=5.5)
+    scene.opened.clear()
+    befall = scene.befall
+
+    def interrupt(block: int) -> None:
+        # Both first stages, the second one of the first cell, and some of the other cell's.
+        if len(scene.opened) > 4 + 2 * 20 + 32 + 6:
+            raise KeyboardInterrupt
+        befall(block)
+
+    monkeypatch.setattr(scene, "befall", interrupt)
+    record = run()
+    assert record.interrupted
+    assert [cell.verdict for cell in record.cells] == ["REGRESSION", "INCONCLUSIVE"]
+    assert exit_code(record) == 1
+
+
 def test_a_limit_that_is_none_is_refused(scene: Scene, tmp_path: Path) -> None:
     write_target(tmp_path)
     save()

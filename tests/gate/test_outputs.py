@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,7 @@ def record(*cells: GateCell, **changes: object) -> GateRecord:
     return GateRecord.model_validate({**figures, **changes})
 
 
+PLANNED = Waived(reason="planned", expires="2999-01-01")
 MIXED = record(
     cell("fine:224x224 on cpu", "PASS"),
     cell("gain:224x224 on cpu", "IMPROVEMENT", 0.9),
@@ -83,7 +85,7 @@ MIXED = record(
         "known:224x224 on cpu",
         "REGRESSION",
         1.3,
-        waived=Waived(reason="planned", expires="2999-01-01"),
+        waived=PLANNED,
         exit_code=0,
     ),
 )
@@ -215,7 +217,45 @@ def test_exit_codes(verdicts: list[Verdict], code: int, allowed: int) -> None:
     made = record(*(cell(f"{number}:1x1 on cpu", verdict) for number, verdict in enumerate(verdicts)))
     assert exit_code(made) == code
     assert exit_code(made, allow_inconclusive=True) == allowed
-    assert exit_code(made.model_copy(update={"interrupted": True})) == 130
+    assert exit_code(made.model_copy(update={"interrupted": True})) == (1 if code == 1 else 130)
+
+
+def test_a_waived_regression_makes_no_code_of_an_interrupted_gate() -> None:
+    made = record(
+        cell("known:1x1 on cpu", "REGRESSION", 1.3, waived=PLANNED, exit_code=0),
+        cell("a:1x1 on cpu", "NOT MEASURED", None, exit_code=3),
+        interrupted=True,
+    )
+    assert exit_code(made) == 130
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "changes", "mark", "code"),
+    [
+        (["waived"], {}, "✅", 0),
+        (["waived", "PASS"], {}, "✅", 0),
+        (["waived", "IMPROVEMENT"], {}, "🚀", 0),
+        (["waived", "INCONCLUSIVE"], {}, "❔", 3),
+        (["waived", "NOT MEASURED", "INCONCLUSIVE"], {}, "⚠️", 4),
+        (["waived", "REGRESSION"], {}, "❌", 1),
+        (["REGRESSION"], {"advisory": True}, "✅", 0),
+        (["REGRESSION", "NOT MEASURED"], {"interrupted": True}, "❌", 1),
+        (["PASS", "INCONCLUSIVE"], {"interrupted": True}, "⚠️", 130),
+        (["PASS"], {"interrupted": True}, "⚠️", 130),
+    ],
+)
+def test_the_heading_agrees_with_the_exit_code(
+    verdicts: list[Any], changes: dict[str, object], mark: str, code: int
+) -> None:
+    cells = [
+        cell(f"{number}:1x1 on cpu", "REGRESSION", 1.3, waived=PLANNED, exit_code=0)
+        if verdict == "waived"
+        else cell(f"{number}:1x1 on cpu", verdict)
+        for number, verdict in enumerate(verdicts)
+    ]
+    made = record(*cells, **changes)
+    assert exit_code(made) == code
+    assert markdown.render(made).startswith(f"### {mark} vitbench gate: ")
 
 
 def test_an_advisory_gate_fails_only_when_strict() -> None:

@@ -91,18 +91,18 @@ def exit_code(record: GateRecord, *, allow_inconclusive: bool = False, unwritten
     """What a gate ends with: 1 for a regression, which wins over all; else the highest of its cells; 0.
 
     The regressions of an advisory gate count as passes. A gate without cells has shown nothing, and neither
-    has one that was interrupted.
+    has one that was interrupted before any regression was decided: it ends with 130.
 
     Args:
         allow_inconclusive: 3 becomes 0.
         unwritten: whether a report that was asked for could not be written: 0 becomes 2.
     """
+    codes = [cell.exit_code for cell in record.cells]
+    if ExitCode.REGRESSION in codes and not record.advisory:
+        return ExitCode.REGRESSION
     if record.interrupted:
         return ExitCode.INTERRUPTED
-    codes = [cell.exit_code for cell in record.cells]
-    if ExitCode.REGRESSION in codes:
-        if not record.advisory:
-            return ExitCode.REGRESSION
+    if record.advisory:
         codes = [code if code != ExitCode.REGRESSION else int(ExitCode.OK) for code in codes]
     codes = codes or [int(ExitCode.INCONCLUSIVE)]
     if allow_inconclusive:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vitbench.errors import ExitCode
+from vitbench.gate.outcome import exit_code
 from vitbench.records.gate import GateCell, GateRecord
 from vitbench.report.gate import words
 from vitbench.report.markdown import escape
@@ -31,8 +33,7 @@ def render(record: GateRecord) -> str:
     cells = words.ordered(record)
     bad = [cell for cell in cells if cell.verdict not in ("PASS", "IMPROVEMENT")]
     good = [cell for cell in cells if cell not in bad]
-    mark = MARKS[cells[0].verdict] if cells else MARKS["NOT MEASURED"]
-    lines = [f"### {mark} vitbench gate: {escape(words.summary(record))}", ""]
+    lines = [f"### {_mark(record)} vitbench gate: {escape(words.summary(record))}", ""]
     if record.simulated:
         lines += [f"**{escape(SIMULATED)}**", ""]
     shown, folded = [*bad, *good][: max(MOST_ROWS, len(bad))], [*bad, *good][max(MOST_ROWS, len(bad)) :]
@@ -55,6 +56,18 @@ def render(record: GateRecord) -> str:
         ]
     lines += ["", escape("; ".join(part for part in (words.place(record), words.sight(record)) if part))]
     return "\n".join(lines) + "\n"
+
+
+def _mark(record: GateRecord) -> str:
+    """The mark of the whole gate, which agrees with its exit code: waived regressions are no failure."""
+    verdicts = {cell.verdict for cell in record.cells}
+    code = exit_code(record)
+    if code == ExitCode.OK:
+        return MARKS["IMPROVEMENT" if "IMPROVEMENT" in verdicts else "PASS"]
+    if code == ExitCode.REGRESSION:
+        return MARKS["REGRESSION"]
+    undecided = "INCONCLUSIVE" in verdicts and "NOT MEASURED" not in verdicts
+    return MARKS["INCONCLUSIVE" if undecided and not record.interrupted else "NOT MEASURED"]
 
 
 def _row(cell: GateCell) -> str:
