@@ -13,6 +13,8 @@ from tests.e2e.cli import vitbench
 from tests.e2e.test_imports import PROBE
 from tests.gate.scripted import write_target
 from tests.gate.test_history import steady, store
+from vitbench.cli.main import app
+from vitbench.errors import UsageError
 
 NEVER = {"torch", "onnx", "onnxscript", "onnxruntime", "tensorrt"}
 
@@ -36,6 +38,39 @@ def test_against_the_history(measured: Path) -> None:
     refused = vitbench("gate", "--against-history", "-m", "cga*", cwd=measured)
     assert refused.code == 2
     assert "nothing to gate" in refused.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--baseline", "main"),
+        ("--pairs", "7"),
+        ("--allow-other-machine",),
+        ("--artifacts", "there"),
+        ("--seed", "0"),
+        ("--weights", "w.pt"),
+        ("--host", "local"),
+        ("--serial", "x"),
+        ("--benchmark-binary", "b"),
+        ("--cluster", "big"),
+        ("--no-cache",),
+    ],
+)
+def test_a_history_takes_no_options_of_a_measurement(
+    measured: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(measured)
+    with pytest.raises(UsageError, match=f"^{options[0]}: of a gate that measures") as caught:
+        app(["gate", "--against-history", *options], standalone_mode=False)
+    assert caught.value.hint == f"drop {options[0]}"
+
+
+def test_all_options_that_a_history_does_not_take_are_named(measured: Path) -> None:
+    done = vitbench("gate", "--against-history", "--pairs", "7", "--weights", "w.pt", cwd=measured)
+    assert (done.code, done.out) == (2, "")
+    assert "--weights" in done.err
+    assert "--pairs" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_history_as_a_report(measured: Path) -> None:

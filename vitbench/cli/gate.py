@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,7 @@ def gate(
 
     Exit code 0: every cell passes. 1: a regression. 2: usage, configuration, files.
     3: inconclusive or not measured. 4: target unreachable. 5: a tool on the device failed.
+    130: Ctrl-C before any regression was decided; after one it is 1, and what was decided is shown.
 
     Examples:
 
@@ -103,6 +105,22 @@ def gate(
     from vitbench.report.gate.github import in_actions
     from vitbench.report.gate.show import check_files, check_form, show
 
+    if against_history:
+        _refuse_with_history(
+            {
+                "--baseline": baseline,
+                "--pairs": pairs,
+                "--allow-other-machine": allow_other_machine or None,
+                "--artifacts": artifacts,
+                "--seed": seed,
+                "--weights": weights,
+                "--host": host,
+                "--serial": serial,
+                "--benchmark-binary": benchmark_binary,
+                "--cluster": cluster,
+                "--no-cache": no_cache or None,
+            }
+        )
     chosen = check_form(form, as_json=as_json)
     check_files(markdown, junit)
     limit = parse_share(max_regression, "--max-regression") if max_regression is not None else None
@@ -146,3 +164,18 @@ def gate(
     typer.echo("\n".join(problems), err=True, nl=bool(problems))
     code = exit_code(record, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
     raise typer.Exit(code)
+
+
+def _refuse_with_history(options: Mapping[str, object]) -> None:
+    """Refuse options of a gate that measures; those that were not given are None.
+
+    Raises:
+        UsageError: one was given; the message names it.
+    """
+    from vitbench.errors import UsageError
+
+    given = ", ".join(name for name, value in options.items() if value is not None)
+    if given:
+        raise UsageError(
+            f"{given}: of a gate that measures, and --against-history measures nothing", f"drop {given}"
+        )
