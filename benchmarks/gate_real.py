@@ -189,10 +189,24 @@ def _no_config(root: Path) -> Path:
     return path
 
 
+def _kinds(text: str) -> list[str]:
+    """The kinds of gates that `null,10` names.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such kind.
+    """
+    kinds = [kind.strip() for kind in text.split(",")]
+    if unknown := [kind for kind in kinds if kind not in RUNS]:
+        raise argparse.ArgumentTypeError(f"no kind '{unknown[0]}', there are {', '.join(RUNS)}")
+    return kinds
+
+
 def main() -> None:
     """Run what is missing of the kinds that are asked for, and summarise all there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kinds", default=",".join(RUNS), help="of null, 10, 5, cost (default: all)")
+    parser.add_argument(
+        "--kinds", type=_kinds, default=",".join(RUNS), help="of null, 10, 5, cost (default: all)"
+    )
     parser.add_argument("--runs", type=int, help="gates of each kind (default: 50, 20, 20, 1)")
     parser.add_argument("--pairs", type=int, default=LONG_PAIRS, help="pairs of each long run (default: 40)")
     parser.add_argument("--target", default="cpu", help="target (default: cpu)")
@@ -202,7 +216,7 @@ def main() -> None:
     root.mkdir(parents=True, exist_ok=True)
     try:
         setting = calibrated(root, options.target, options.pairs)
-        for kind in options.kinds.split(","):
+        for kind in options.kinds:
             run(kind, root, options.target, setting, options.runs or RUNS[kind])
     except VitbenchError as error:
         print(error.explain(), file=sys.stderr)
