@@ -171,6 +171,15 @@ def test_describes_the_machine(tmp_path: Path) -> None:
     }
 
 
+def test_tells_what_became_of_the_cpus_it_is_kept_to(tmp_path: Path) -> None:
+    status = {"proc/self/status": "Cpus_allowed_list:\t1\n"}
+    readings = probe.read(lay_out(tmp_path, LAPTOP | status))
+    assert readings["kept_cpu_count"] == 1
+    # user, nice, system, irq and softirq of the second CPU.
+    assert readings["kept_cpu_busy_ns"] == (50 + 10 + 15 + 3 + 4) * TICK_NS
+    assert "kept_cpu_count" not in probe.read(lay_out(tmp_path / "free", LAPTOP))
+
+
 @pytest.mark.parametrize(
     ("ranks", "fastest"),
     [

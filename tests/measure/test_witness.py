@@ -80,6 +80,28 @@ def test_other_processes_may_use_the_idle_cpus_and_a_quarter(foreign: float, thr
         assert "other processes" in found.invalid
 
 
+@pytest.mark.parametrize(
+    ("kept", "foreign", "threads", "said"),
+    [
+        (1, 0.2, 1, None),
+        (1, 0.9, 1, "other processes used 0.90 of the CPU that the block keeps to"),
+        (3, 2.2, 1, None),
+        (3, 2.3, 1, "other processes used 2.30 of the 3 CPUs that the block keeps to"),
+        (2, 0.4, 2, "other processes used 0.40 of the 2 CPUs that the block keeps to"),
+    ],
+)
+def test_of_the_cpus_that_a_block_keeps_to_others_may_use_what_is_idle(
+    kept: int, foreign: float, threads: int, said: str | None
+) -> None:
+    """Though all CPUs together had room for them."""
+    found = judged(
+        before={"kept_cpu_count": kept, "kept_cpu_busy_ns": 20 * S, "cpu_count": 64},
+        after={"kept_cpu_count": kept, "kept_cpu_busy_ns": (30 + 10 * foreign) * S, "cpu_count": 64},
+        threads=threads,
+    )
+    assert found.invalid == said
+
+
 def test_stolen_time() -> None:
     assert judged(after={"cpu_steal_ns": 2 * S}).invalid is None
     found = judged(after={"cpu_steal_ns": 3 * S})

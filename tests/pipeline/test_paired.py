@@ -29,10 +29,10 @@ def test_networks_without_multiplications_have_a_ratio(first: int, second: int, 
     assert _macs_ratio(first, second) == ratio
 
 
-def side(target: str = "cpu", threads: int = 1, machine: str = "here") -> tuple[Any, Any]:
+def side(target: str = "cpu", threads: int = 1, link: str = "here") -> tuple[Any, Any]:
     """A device and its header, as far as turns ask for them."""
-    header = SimpleNamespace(protocol=SimpleNamespace(threads=threads), environment={"machine_key": machine})
-    return SimpleNamespace(engine=for_target(resolve_target(target))), header
+    header = SimpleNamespace(protocol=SimpleNamespace(threads=threads))
+    return SimpleNamespace(engine=for_target(resolve_target(target)), link=link), header
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def side(target: str = "cpu", threads: int = 1, machine: str = "here") -> tuple[
         (side("cpu-tflite"), side("cpu-tflite"), True),
         (side(threads=2), side(threads=2), False),
         (side(), side(threads=2), False),
-        (side(), side(machine="there"), False),
+        (side(), side(link="there"), False),
         (side("sim"), side("sim"), False),
         (side("cuda-torch"), side("cuda-torch"), False),
         (side("orin"), side("orin"), False),

@@ -25,7 +25,8 @@ def read(root: str = "/") -> Dict[str, Any]:
         `clock_mhz` (present, highest of the CPUs this process may use), `clock_max_mhz`, `governor`, `turbo`
         (bool), `temp_c` (hottest zone), `throttle_count` (events of all cores since boot), `load1`,
         `memory_free_mb` (available), `memory_total_mb`, `swap_used_mb`, `cpu_count`, `cpu_busy_ns`,
-        `cpu_idle_ns`, `cpu_steal_ns` (all CPUs since boot), `own_cpu_ns` and `peak_rss_bytes` (this
+        `cpu_idle_ns`, `cpu_steal_ns` (all CPUs since boot), `kept_cpu_count` and `kept_cpu_busy_ns` (of the
+        CPUs that this process is kept to, where these are not all), `own_cpu_ns` and `peak_rss_bytes` (this
         process), `uptime_s`, `pressure_cpu` (per cent of the last 10 s in which somebody waited for a CPU).
         MB are 2**20 bytes.
     """
@@ -46,6 +47,7 @@ def read(root: str = "/") -> Dict[str, Any]:
     }
     found.update(memory_mb(root))
     found.update(cpu_times_ns(root))
+    found.update(kept_cpu_times_ns(root, cpus))
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -128,13 +130,29 @@ def cpu_times_ns(root: str) -> Dict[str, int]:
     rows = [line.split() for line in lines if line.startswith("cpu")]
     if not rows or len(rows[0]) < 9:
         return {}
-    user, nice, system, idle, iowait, irq, softirq, steal = (int(value) for value in rows[0][1:9])
+    idle, iowait, steal = (int(rows[0][column]) for column in (4, 5, 8))
     return {
         "cpu_count": len(rows) - 1,
-        "cpu_busy_ns": _ticks_ns(user + nice + system + irq + softirq),
+        "cpu_busy_ns": _busy_ns(rows[0][1:]),
         "cpu_idle_ns": _ticks_ns(idle + iowait),
         "cpu_steal_ns": _ticks_ns(steal),
     }
+
+
+def _busy_ns(columns: List[str]) -> int:
+    """Busy time of a line of proc/stat, its name left out; not what a hypervisor stole."""
+    user, nice, system, _, _, irq, softirq = (int(value) for value in columns[:7])
+    return _ticks_ns(user + nice + system + irq + softirq)
+
+
+def kept_cpu_times_ns(root: str, cpus: List[int]) -> Dict[str, int]:
+    """How many of the CPUs these are, and what they did since boot; nothing where they are all there is."""
+    rows = dict(files.fields(files.text(root, "proc/stat"), " "))
+    kept = [rows[f"cpu{cpu}"] for cpu in cpus if f"cpu{cpu}" in rows]
+    every = [name for name in rows if name.startswith("cpu") and name != "cpu"]
+    if not kept or len(kept) == len(every):
+        return {}
+    return {"kept_cpu_count": len(kept), "kept_cpu_busy_ns": sum(_busy_ns(row.split()) for row in kept)}
 
 
 def process_cpu_ns(root: str, pid: str) -> Optional[int]:

@@ -54,9 +54,10 @@ def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: flo
     Invalid when the device throttled, when a phone's thermal status rose, when a board counted an
     over-current event, when the clock after the block (of a GPU: during it) is under 90 % of the highest seen
     in this session, or moved though it is locked, when another process computes on the GPU, when other
-    processes used more CPUs than this block's threads left idle, by a quarter of a CPU, or when a hypervisor
-    withheld more than a quarter of one. A GPU that is held at its power cap is not throttled: large ones work
-    there. A reading that is missing is listed as unknown and decides nothing.
+    processes used more CPUs than this block's threads left idle, by a quarter of a CPU (of all CPUs, or of
+    those that the block keeps to), or when a hypervisor withheld more than a quarter of one. A GPU that is
+    held at its power cap is not throttled: large ones work there. A reading that is missing is listed as
+    unknown and decides nothing.
 
     Args:
         before: readings before the warm-up.
@@ -73,7 +74,8 @@ def judge(before: Readings, after: Readings, *, threads: int, clock_max_mhz: flo
     first = _probe(before, {"throttled": _flag(before, "throttled")}, never_known)
     last = _probe(after, during, never_known)
     highest = highest_clock_mhz(clock_max_mhz, first.clock_mhz, last.clock_mhz)
-    return Judgement(first, last, _verdict(first, last, threads, _number(after, "cpu_count"), highest))
+    verdict = _verdict(first, last, threads, _number(after, "cpu_count"), highest)
+    return Judgement(first, last, verdict or _crowded(before, after, threads))
 
 
 def beside(readings: Readings, other: Readings) -> Readings:
@@ -113,6 +115,15 @@ def _verdict(
     if after.stolen_cpu is not None and after.stolen_cpu > CPU_TOLERANCE:
         return f"the hypervisor withheld {after.stolen_cpu:.2f} CPUs"
     return None
+
+
+def _crowded(before: Readings, after: Readings, threads: int) -> str | None:
+    """Whether others used the CPUs that the block keeps to, where these are not all."""
+    cpus, foreign = _number(after, "kept_cpu_count"), _foreign_cpu(before, after, "kept_cpu_busy_ns")
+    if cpus is None or foreign is None or foreign <= max(0.0, cpus - threads) + CPU_TOLERANCE:
+        return None
+    kept = "the CPU" if cpus == 1 else f"the {cpus:.0f} CPUs"
+    return f"other processes used {foreign:.2f} of {kept} that the block keeps to"
 
 
 def _thermal_rise(before: Probe, after: Probe) -> str | None:
@@ -174,10 +185,10 @@ def _throttled(before: Readings, after: Readings) -> bool | None:
     return False if flags or rise is not None else None
 
 
-def _foreign_cpu(before: Readings, after: Readings) -> float | None:
-    """CPUs kept busy by others: (busy time of all CPUs - that of the agent) / time."""
+def _foreign_cpu(before: Readings, after: Readings, of: str = "cpu_busy_ns") -> float | None:
+    """CPUs kept busy by others: (busy time of all CPUs, or of others - that of the agent) / time."""
     seconds = _seconds(before, after)
-    busy, own = _difference(before, after, "cpu_busy_ns"), _difference(before, after, "own_cpu_ns")
+    busy, own = _difference(before, after, of), _difference(before, after, "own_cpu_ns")
     if seconds is None or busy is None or own is None:
         return None
     return max(0.0, (busy - own) / 1e9 / seconds)

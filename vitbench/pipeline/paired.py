@@ -86,9 +86,8 @@ def measure_row(
 
 
 def _can_take_turns(devices: Sequence[Device], headers: Sequence[Header]) -> bool:
-    """Whether both sides' processes may be loaded at once: on one machine, and none of them at work idly."""
-    machines = {header.environment.get("machine_key") for header in headers}
-    return len(machines) == 1 and all(
+    """Whether both sides' processes may be loaded at once: on one device, and none of them at work idly."""
+    return devices[0].link is devices[1].link and all(
         device.engine.in_turns and header.protocol.threads == 1
         for device, header in zip(devices, headers, strict=True)
     )
