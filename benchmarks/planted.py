@@ -1,7 +1,8 @@
 """Plant a slowdown of a known size into the candidate of paired measurements; its artifact stays as it is.
 
 The agents of the candidate's blocks are started from a zip application of their own, whose ONNX Runtime
-spins for a while after each run, inside of what is timed. Nothing of vitbench knows of it.
+spins after each run for a share of what the run took, inside of what is timed: on a machine whose speed
+changes it stays the same share. Nothing of vitbench knows of it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def slower(self, feed):
     put, run, fetch = bind(self, feed)
 
     def run_and_spin():
+        begin = time.perf_counter_ns()
         run()
-        end = time.perf_counter_ns() + {extra_ns}
+        now = time.perf_counter_ns()
+        end = now + {share} * (now - begin)
         while time.perf_counter_ns() < end:
             pass
 
@@ -46,10 +49,10 @@ raise SystemExit(main())
 
 
 @contextmanager
-def planted(extra_ns: int) -> Iterator[None]:
-    """Slow every second side of paired measurements down by so many nanoseconds an iteration."""
+def planted(share: float) -> Iterator[None]:
+    """Slow every second side of paired measurements down by a share of its computation: 0.1 for 10 %."""
     with tempfile.TemporaryDirectory(prefix="vitbench-planted-") as directory:
-        agent = _agent(Path(directory), extra_ns)
+        agent = _agent(Path(directory), share)
         at_work: list[bool] = []
         start, pairs = LocalTransport.start_agent, measure.measure_pairs
 
@@ -88,7 +91,7 @@ def planted(extra_ns: int) -> Iterator[None]:
             yield
 
 
-def _agent(directory: Path, extra_ns: int) -> Path:
+def _agent(directory: Path, share: float) -> Path:
     """The agent's zip application with another beginning."""
     usual = build_zipapp(directory / "usual.pyz")
     made = directory / "planted.pyz"
@@ -96,6 +99,6 @@ def _agent(directory: Path, extra_ns: int) -> Path:
         for name in source.namelist():
             data = source.read(name)
             if name == "__main__.py":
-                data = _MAIN.format(package=PACKAGE, extra_ns=extra_ns).encode()
+                data = _MAIN.format(package=PACKAGE, share=share).encode()
             target.writestr(name, data)
     return made

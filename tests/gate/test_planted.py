@@ -18,7 +18,7 @@ from vitbench.measure import make_plan
 from vitbench.runtime import TensorFile, for_target, open_session
 
 __all__ = ["inputs", "model"]
-EXTRA_NS = 20_000_000
+SHARE = 9.0
 
 
 def test_it_is_in_the_second_side_alone(model: Path, inputs: list[TensorFile]) -> None:
@@ -26,18 +26,20 @@ def test_it_is_in_the_second_side_alone(model: Path, inputs: list[TensorFile]) -
     target = resolve_target("cpu")
     engine = for_target(target)
     plan = make_plan("quick-pairs", blocks=4)
-    with transport.open(target) as link, planted(EXTRA_NS):
+    with transport.open(target) as link, planted(SHARE):
 
         def session(block: int) -> AbstractContextManager[Any]:
             return open_session(link, engine, model, engine.load_options(block=block), inputs[:1])
 
         result = measure.measure_pairs((session, session), plan)
     first, second = (median(block.median_ms for block in side) for side in result.blocks)
-    assert second - first == pytest.approx(EXTRA_NS / 1e6, rel=0.5)
-    # Inside of the call that computes, where it is timed.
-    samples = result.blocks[1][0].samples
-    assert min(samples.compute_ns) >= EXTRA_NS
-    assert max(samples.h2d_ns) < EXTRA_NS
+    assert second / first == pytest.approx(1 + SHARE, rel=0.5)
+    # Inside of the call that computes, where it is timed; the copies around it take what they took.
+    for part in ("h2d_ns", "d2h_ns"):
+        before_ns, after_ns = (
+            median(ns for block in side for ns in getattr(block.samples, part)) for side in result.blocks
+        )
+        assert after_ns < before_ns * SHARE / 2 + 10_000
     assert hashlib.sha256(model.read_bytes()).hexdigest() == before
 
 
