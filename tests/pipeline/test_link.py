@@ -12,11 +12,11 @@ import pytest
 
 from tests.boards.test_clocks import Note
 from tests.e2e.cli import vitbench
-from vitbench import catalog, runtime
+from vitbench import catalog, runtime, transport
 from vitbench.catalog.specs import TargetSpec
-from vitbench.errors import ToolError, UsageError
+from vitbench.errors import TargetUnreachable, ToolError, UsageError
 from vitbench.pipeline import device as pipeline_device
-from vitbench.pipeline.link import open_link
+from vitbench.pipeline.link import Ways, open_link
 from vitbench.runtime.session import AgentSession
 from vitbench.transport.local import LocalTransport
 
@@ -103,3 +103,92 @@ def test_a_processor_does_not_fill_the_row_of_a_gpu(tmp_path: Path) -> None:
     assert done.code == 2, done.err
     assert "target 'own' is for Example 9000, and this device is " in done.err
     assert not list(tmp_path.glob("results/*.json"))
+
+
+def doors(monkeypatch: pytest.MonkeyPatch, *fates: Exception | None) -> list[str]:
+    """Have transports open as told in turn, and later ones as ever; the names that were tried."""
+    tried: list[str] = []
+    to_come = list(fates)
+
+    def opened(target: TargetSpec) -> LocalTransport:
+        tried.append(target.name)
+        fate = to_come.pop(0) if to_come else None
+        if fate is not None:
+            raise fate
+        return LocalTransport(target)
+
+    monkeypatch.setattr(transport, "open", opened)
+    return tried
+
+
+def test_a_target_that_was_never_reached_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = doors(monkeypatch, TargetUnreachable("no route"))
+    ways, target = Ways(), catalog.resolve_target("cpu")
+    for _ in range(3):
+        with pytest.raises(TargetUnreachable, match="no route"), open_link(target, Note(), ways):
+            pytest.fail("the link was given away")
+    assert tried == ["cpu"]
+    with open_link(target.model_copy(update={"name": "other"}), Note(), ways):
+        pass
+    assert tried == ["cpu", "other"]
+
+
+def test_a_target_that_was_reached_before_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = doors(monkeypatch, None, TargetUnreachable("gone"), None)
+    ways, target = Ways(), catalog.resolve_target("cpu")
+    with open_link(target, Note(), ways):
+        pass
+    with pytest.raises(TargetUnreachable), open_link(target, Note(), ways):
+        pytest.fail("the link was given away")
+    with open_link(target, Note(), ways):
+        pass
+    assert len(tried) == 3
+    assert ways.closed == {}
+
+
+def test_a_link_that_is_lost_in_use_closes_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = doors(monkeypatch)
+    ways, target = Ways(), catalog.resolve_target("cpu")
+    for _ in range(2):
+        with pytest.raises(TargetUnreachable), open_link(target, Note(), ways):
+            raise TargetUnreachable("lost")
+    assert len(tried) == 2
+
+
+def test_what_is_left_out_is_counted_once() -> None:
+    orin, nano = TargetUnreachable("no route"), TargetUnreachable("no such host")
+    ways = Ways(closed={"orin": orin})
+    later = [("orin", "orin"), ("cpu", "cpu"), ("orin", "nano"), ("nano", "nano")]
+    assert ways.left_out(orin, later, "row") == (
+        "2 more rows of orin left out, because it could not be reached"
+    )
+    ways.closed["nano"] = nano
+    assert ways.left_out(nano, later, "row") == "1 more row of nano left out, because it could not be reached"
+    assert ways.left_out(nano, later[:3], "row") is None
+    assert ways.left_out(TargetUnreachable("lost"), later, "row") is None
+    assert ways.why_closed(["cpu", "nano"]) is nano
+    assert ways.why_closed(["cpu"]) is None
+
+
+def test_run_names_a_board_that_is_not_there_once_and_measures_the_others(tmp_path: Path) -> None:
+    done = vitbench(
+        *("run", "-m", "attention-4x16:7x7,attention-4x16:8x8,attention-4x16:9x9", "-t", "orin,sim"),
+        *("--host", "board", "--quick", "--allow-inconclusive"),
+        cwd=tmp_path,
+        PATH=str(tmp_path),
+    )
+    assert done.code == 4, done.err
+    assert done.err.count("error: ") == 1
+    assert "2 more cells of orin left out, because it could not be reached" in done.err
+    assert len(list(tmp_path.glob("results/*-sim-*.json"))) == 3, done.err
+
+
+def test_compare_names_a_board_that_is_not_there_once(tmp_path: Path) -> None:
+    done = vitbench(
+        *("compare", "softmax", "relu", "-t", "orin", "--tokens", "7x7,14x14,28x28"),
+        cwd=tmp_path,
+        PATH=str(tmp_path),
+    )
+    assert done.code == 4, done.err
+    assert done.err.count("error: ") == 1
+    assert "5 more comparisons of orin left out, because it could not be reached" in done.err

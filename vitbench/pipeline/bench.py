@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from vitbench import runtime
 from vitbench.export import Artifact, ArtifactCache
 from vitbench.pipeline.device import Device, build_artifact, refuse_too_many_threads
-from vitbench.pipeline.link import open_link
+from vitbench.pipeline.link import Ways, open_link
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Timings
 from vitbench.records.schema import Block, Parity, Plan, Samples, Told
@@ -72,6 +72,7 @@ class Bench:
         known: parity of artifacts that were checked, by digest.
         clocks_mhz: highest clock seen, by target.
         spent: of the row at work.
+        ways: to the targets.
     """
 
     request: StudyRequest
@@ -80,6 +81,7 @@ class Bench:
     known: dict[str, Parity] = field(default_factory=dict)
     clocks_mhz: dict[str, float] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    ways: Ways = field(default_factory=Ways)
     _stack: ExitStack = field(default_factory=ExitStack)
     _links: dict[str, Transport] = field(default_factory=dict)
 
@@ -95,7 +97,7 @@ class Bench:
         """The link to a cell's target, opened at its first use."""
         name = cell.target.name
         if name not in self._links:
-            self._links[name] = self._stack.enter_context(open_link(cell.target, self.progress))
+            self._links[name] = self._stack.enter_context(open_link(cell.target, self.progress, self.ways))
             engine = runtime.for_target(cell.target)
             refuse_too_many_threads(self._links[name], engine, self.request.threads)
         return self._links[name]

@@ -42,7 +42,8 @@ class Compared:
 def compare(request: StudyRequest, results: str, progress: Progress) -> Compared:
     """Make every comparison of a study, one after the other, and record each as soon as it is done.
 
-    A row that fails is told and does not stop the others. Ctrl-C keeps what was finished.
+    A row that fails is told and does not stop the others, but for those of a target that cannot be reached at
+    all. Ctrl-C keeps what was finished.
 
     Raises:
         UsageError: nothing can be recorded there, or the first row cannot be built as asked.
@@ -57,7 +58,11 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
     failures: list[tuple[PlannedRow, VitbenchError]] = []
     with Bench(request, cache, progress) as bench:
         choices: dict[str, tuple[Candidate, ...]] = {}
-        for row in request.rows:
+        for number, row in enumerate(request.rows, 1):
+            closed = bench.ways.why_closed(_targets(row))
+            if closed is not None:
+                failures.append((row, closed))
+                continue
             try:
                 comparison, interrupted = _Row(row, study, store, bench, choices).make()
             except KeyboardInterrupt:
@@ -67,11 +72,19 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
                     raise
                 progress.note(f"{row.label}: {error.explain()}")
                 failures.append((row, error))
+                later = [_targets(row) for row in request.rows[number:]]
+                if left_out := bench.ways.left_out(error, later, "comparison"):
+                    progress.note(left_out)
                 continue
             comparisons.append(comparison)
             if interrupted:
                 return Compared(tuple(comparisons), tuple(failures), interrupted=True)
     return Compared(tuple(comparisons), tuple(failures))
+
+
+def _targets(row: PlannedRow) -> tuple[str, ...]:
+    """Names of the targets of a row's sides."""
+    return tuple(cell.target.name for cell in row.cells)
 
 
 @dataclass

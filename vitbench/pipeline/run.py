@@ -14,7 +14,7 @@ from vitbench.errors import OutOfMemory, UsageError, VitbenchError
 from vitbench.export import ArtifactCache
 from vitbench.pipeline.cross_check import second_opinion
 from vitbench.pipeline.device import Device, build_artifact, make_header
-from vitbench.pipeline.link import open_link
+from vitbench.pipeline.link import Ways, open_link
 from vitbench.pipeline.outcome import Failure, Outcome
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import estimate, recover
@@ -30,7 +30,8 @@ MAX_AUTO_BATCH = 4096
 def run(request: Request, results: str, progress: Progress) -> Outcome:
     """Measure every cell of a request, one after the other, and record each as soon as it is done.
 
-    A cell that fails is told and does not stop the others. Ctrl-C keeps what was finished.
+    A cell that fails is told and does not stop the others, but for those of a target that cannot be reached
+    at all. Ctrl-C keeps what was finished.
 
     Raises:
         UsageError: nothing can be recorded there, or a cell cannot be built as asked.
@@ -44,12 +45,17 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
     records: list[Record] = []
     failures: list[Failure] = []
     clocks_mhz: dict[str, float] = {}
-    for first in request.cells:
+    ways = Ways()
+    for number, first in enumerate(request.cells, 1):
+        closed = ways.why_closed([first.target.name])
+        if closed is not None:
+            failures.append(Failure(first, closed))
+            continue
         cell: Cell | None = first
         tried: list[Record] = []
         while cell is not None:
             try:
-                tried.append(_run_cell(cell, request, store, cache, clocks_mhz, progress))
+                tried.append(_run_cell(cell, request, store, cache, clocks_mhz, ways, progress))
                 records.append(tried[-1])
             except VitbenchError as error:
                 if isinstance(error, UsageError) and not (records or failures):
@@ -57,6 +63,9 @@ def run(request: Request, results: str, progress: Progress) -> Outcome:
                 if not (tried and isinstance(error, UsageError | OutOfMemory)):
                     progress.note(f"{cell.label}: {error.explain()}")
                     failures.append(Failure(cell, error))
+                    later = [[cell.target.name] for cell in request.cells[number:]]
+                    if left_out := ways.left_out(error, later, "cell"):
+                        progress.note(left_out)
                     break
                 # A search for the best batch has come to the end of the memory.
                 progress.note(f"{cell.label}: {error.message}; the search for the best batch ends before it")
@@ -99,12 +108,13 @@ def _run_cell(
     store: Store,
     cache: ArtifactCache,
     clocks_mhz: dict[str, float],
+    ways: Ways,
     progress: Progress,
 ) -> Record:
     engine = runtime.for_target(cell.target)
     with ExitStack() as stack:
         # The link first: a device that cannot be reached is told before minutes go into an export.
-        link = stack.enter_context(open_link(cell.target, progress))
+        link = stack.enter_context(open_link(cell.target, progress, ways))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vitbench-")))
         artifact = None
         if engine.artifact_format is not None:
