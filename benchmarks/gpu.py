@@ -1,10 +1,11 @@
 """Everything that only a machine with an NVIDIA GPU can show, in one command and within its minutes.
 
-Measures the device's own peak, runs the GPU tests, compares our loop with a bare one (and TensorRT's with
-trtexec's, where both are), times EfficientViT in PyTorch's three modes and in TensorRT, its family, its
-segmentation networks at full size, throughput over batches, and the attention study. Writes records, a log of
-each step and `summary.md` into a directory. A step that fails or runs out of time is told, and the next one
-begins; what a step leaves of its time goes to the others.
+Measures the device's own peak, runs the GPU tests, compares our loops over PyTorch and TensorRT with bare
+ones (and TensorRT's with trtexec's, where that is there), times EfficientViT in PyTorch's three modes and in
+TensorRT, its family, its segmentation networks at full size, throughput over batches, and the attention
+study. Writes records, a log of each step and `summary.md` into a directory. A step that fails or runs out of
+time is told, and the next one begins; what a step leaves of its time goes to the others. Where TensorRT is
+not there, its steps are told as skipped.
 
     python -m benchmarks.gpu [--results results/gpu] [--minutes 8] [--trt-python PATH] [--device cuda:0]
                              [--only STEP ...] [--resume]
@@ -41,6 +42,7 @@ TRT_PYTHON = "VITBENCH_TENSORRT_PYTHON"
 ATTENTION_SIDE = "512"
 # A step that has to stop has this long to keep what it finished.
 STOP_S = 15.0
+NO_TENSORRT = "skipped: TensorRT is not there"
 # Importing PyTorch and waking a driver; one that hangs is as good as none.
 CUDA_S = 120.0
 
@@ -81,11 +83,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: its share of the time, and its command line, None where it does not apply."""
+    """One thing to do: its share of the time, and its command line, None where it does not apply.
+
+    `tensorrt`: whether it does nothing without TensorRT.
+    """
 
     name: str
     share: float
     command: Callable[[Plan], list[str] | None]
+    tensorrt: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = gpu_summary.load_outcomes(plan.results)
     if options.resume:
         steps = [step for step in steps if step.name not in done or done[step.name].problem]
+    for step in steps:
+        if step.tensorrt and plan.trt_python is None:
+            done.setdefault(step.name, Outcome(0.0, NO_TENSORRT))
+            print(f"{step.name}: {NO_TENSORRT}", flush=True)
     commands = [(step, command) for step in steps if (command := step.command(plan)) is not None]
     for number, (step, command) in enumerate(commands):
         shares = sum(later.share for later, _ in commands[number:])
@@ -250,8 +260,17 @@ def _tests(plan: Plan) -> list[str] | None:
 
 
 def _fidelity(plan: Plan) -> list[str]:
-    pairs, limit = ("6", "1") if plan.on_cpu else ("8", "0.01")
-    command = [sys.executable, "-m", "benchmarks.fidelity", "--target", plan.target("torch-eager")]
+    return _bare(plan, "torch-eager", *(("6", "1") if plan.on_cpu else ("8", "0.01")))
+
+
+def _tensorrt_fidelity(plan: Plan) -> list[str] | None:
+    """Over the same engine file: that of the family's first."""
+    return _bare(plan, "tensorrt", "6", "0.01") if plan.trt_python else None
+
+
+def _bare(plan: Plan, target: str, pairs: str, limit: str) -> list[str]:
+    """Our loop against a bare one."""
+    command = [sys.executable, "-m", "benchmarks.fidelity", "--target", plan.target(target)]
     return [*command, "--model", plan.family[0], "--pairs", pairs, "--limit", limit]
 
 
@@ -277,12 +296,17 @@ def _tensorrt_throughput(plan: Plan) -> list[str] | None:
     return _throughput(plan, "tensorrt") if plan.trt_python else None
 
 
-def _attention(plan: Plan) -> list[str]:
+def _attention(plan: Plan, target: str | None = None) -> list[str]:
     """In one whole network: the block alone takes a process for each formulation of each size."""
     name, colon, size = plan.family[0].partition(":")
     sides = f"{name}+softmax{colon}{size}", plan.family[0]
     larger = [] if colon else ["--resolution", ATTENTION_SIDE]
-    return _vitbench("compare", *sides, "-t", plan.target(_best(plan)), *larger, "--quick", plan=plan)
+    file = plan.target(target or _best(plan))
+    return _vitbench("compare", *sides, "-t", file, *larger, "--quick", plan=plan)
+
+
+def _tensorrt_attention(plan: Plan) -> list[str] | None:
+    return _attention(plan, "tensorrt") if plan.trt_python else None
 
 
 STEPS = (
@@ -291,13 +315,16 @@ STEPS = (
     Step("fidelity", 80, _fidelity),
     Step("modes", 70, _modes),
     Step("family", 110, lambda plan: _run([_best(plan)], plan.family, plan=plan)),
-    Step("tensorrt", 120, _tensorrt),
+    Step("tensorrt", 120, _tensorrt, tensorrt=True),
+    # After the step that builds its engine.
+    Step("tensorrt-fidelity", 80, _tensorrt_fidelity, tensorrt=True),
     Step("large", 100, lambda plan: _run([_best(plan)], plan.large, plan=plan)),
     Step("throughput", 80, _throughput),
     Step("attention", 90, _attention),
     # Last: their engines take long to build, and the steps before them keep their time.
-    Step("tensorrt-large", 100, _tensorrt_large),
-    Step("tensorrt-throughput", 80, _tensorrt_throughput),
+    Step("tensorrt-attention", 90, _tensorrt_attention, tensorrt=True),
+    Step("tensorrt-large", 100, _tensorrt_large, tensorrt=True),
+    Step("tensorrt-throughput", 80, _tensorrt_throughput, tensorrt=True),
 )
 
 

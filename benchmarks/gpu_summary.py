@@ -52,7 +52,7 @@ def render(results: Path, outcomes: Mapping[str, Outcome]) -> str:
             ("step", "seconds", "outcome"),
             [(name, f"{each.seconds:.0f}", each.problem or "done") for name, each in outcomes.items()],
         ),
-        *_section("Fidelity: our loop against a bare one", _log(results, "fidelity", ", ratio ")),
+        *_section("Fidelity: our loop against a bare one", _fidelity(results)),
         *_section("Latency", _latency(latency, peak)),
         *_section("Gain over PyTorch, operator by operator", _gains(latency)),
         *_section("Throughput", _throughput([row for row in rows if row.metric == "throughput"])),
@@ -165,9 +165,16 @@ def _comparisons(flats: Sequence[Mapping[str, Any]]) -> str:
         interval = MISSING if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
         value = flat.get("ratio.ratio")
         sides = [_figure(side.get("estimate.latency_ms")) for side in flat["sides"]]
-        cells.append((f"{second} over {first}", flat["row.part"], tokens, _figure(value), interval, *sides))
-    header = ("sides", "part", "tokens", "ratio", "95 %", "first ms", "second ms")
+        where = ", ".join(dict.fromkeys(side["target.name"] for side in flat["sides"]))
+        names = f"{second} over {first}", where, flat["row.part"], tokens
+        cells.append((*names, _figure(value), interval, *sides))
+    header = ("sides", "target", "part", "tokens", "ratio", "95 %", "first ms", "second ms")
     return _table(header, cells) if cells else ""
+
+
+def _fidelity(results: Path) -> str:
+    found = (_log(results, step, ", ratio ") for step in ("fidelity", "tensorrt-fidelity"))
+    return "\n".join(lines for lines in found if lines)
 
 
 def _log(results: Path, step: str, word: str) -> str:

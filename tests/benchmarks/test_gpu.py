@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ import pytest
 
 from benchmarks import gpu, gpu_summary
 from benchmarks.gpu_summary import Outcome
+from tests.support.tensorrt_stand_in.interpreter import make_python
+from tests.support.tensorrt_stand_in.toys import build_options, write_input, write_toy
 from vitbench import catalog, runtime
 from vitbench.catalog import TargetSpec
 
@@ -128,6 +131,136 @@ def test_only_what_was_compared_is_called_fidelity(tmp_path: Path) -> None:
     assert "not permitted" not in text
 
 
+def test_the_bare_loops_of_both_runtimes_are_told(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    told = {"fidelity": "b1 on torch-eager: ", "tensorrt-fidelity": "b1 on tensorrt: "}
+    for step, begin in told.items():
+        (tmp_path / "logs" / f"{step}.txt").write_text(f"{begin}vitbench 2 ms, ratio 1.0 (limit 1)\n")
+    text = gpu_summary.render(tmp_path, {})
+    assert "- b1 on torch-eager: vitbench 2 ms, ratio 1.0 (limit 1)\n- b1 on tensorrt: vitbench" in text
+
+
+def test_without_tensorrt_its_steps_are_told_as_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu, "has_cuda", lambda: True)
+    monkeypatch.setattr(gpu, "find_trt_python", lambda wanted: None)
+    names = [step.name for step in gpu.STEPS if step.tensorrt]
+    assert gpu.main(["--results", str(tmp_path), "--only", *names]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:-1] == [f"{name}: skipped: TensorRT is not there" for name in names]
+    assert (
+        "| tensorrt-fidelity | 0 | skipped: TensorRT is not there |" in (tmp_path / "summary.md").read_text()
+    )
+
+
+TOY = "attention-4x16:7x7"
+STAND_IN_TARGET = """\
+name = "tensorrt"
+title = "a made-up GPU"
+transport = "local"
+runtime = "tensorrt"
+precision = "fp16"
+python = "{python}"
+[options]
+engines = "{engines}"
+"""
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with a made-up GPU and TensorRT."""
+    return make_python(tmp_path_factory.mktemp("python") / "python")
+
+
+def bare(place: Path, python: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Our loop over the made-up TensorRT against a bare one."""
+    target = place / "tensorrt.toml"
+    target.write_text(STAND_IN_TARGET.format(python=python, engines=place / "engines") + "\n".join(more))
+    return subprocess.run(
+        [*(sys.executable, "-m", "benchmarks.fidelity", "--target", str(target), "--model", TOY),
+         *("--pairs", "1", "--limit", "1e9")],
+        cwd=gpu.ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def test_our_loop_over_tensorrt_is_compared_with_a_bare_one(tmp_path: Path, stand_in: Path) -> None:
+    done = bare(tmp_path, stand_in)
+    found = re.search(r"on tensorrt: vitbench ([\d.]+) ms, plain loop ([\d.]+) ms, ratio ", done.stdout)
+    assert found is not None, done.stderr
+    assert min(map(float, found.groups())) > 0
+
+
+def test_a_bare_loop_makes_no_graph(tmp_path: Path, stand_in: Path) -> None:
+    done = bare(tmp_path, stand_in, "cuda_graph = true")
+    assert done.returncode == 2
+    assert "runs a CUDA graph, and the plain loop does not" in done.stderr
+
+
+class BareLoop:
+    """The script alone, over an engine of a toy network."""
+
+    def __init__(self, python: Path, place: Path) -> None:
+        model = write_toy(place / "model")
+        program = "from vitbench.agent.tensorrt.build import build; "
+        request = {"model": str(model), "options": build_options(place / "engines")}
+        told = subprocess.run(
+            [python, "-c", f"{program} print(build({request!r})['engine'])"],
+            env=os.environ | {"PYTHONPATH": str(gpu.ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.command = [python, "-E", gpu.ROOT / "benchmarks/plain_trt_loop.py", told.stdout.split()[-1]]
+
+    def run(self, data: Path, said: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.command, data, "0"],
+            input=said,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def test_the_bare_loop_needs_nothing_of_vitbench(tmp_path: Path, stand_in: Path) -> None:
+    loop = BareLoop(stand_in, tmp_path)
+    write_input(tmp_path / "x.bin")
+    done = loop.run(tmp_path / "x.bin", "2\n3\n")
+    assert [len(line.split()) for line in done.stdout.splitlines()] == [2, 3], done.stderr
+    (tmp_path / "short.bin").write_bytes(b"1234")
+    assert "the input holds 4 bytes, and the engine takes 8" in loop.run(tmp_path / "short.bin", "").stderr
+    failed = loop.run(tmp_path / "x.bin", "1\n", VITBENCH_STAND_IN_FAILS="no-gpu")
+    assert "cuInit: error 100 of the driver" in failed.stderr
+    assert "vitbench" not in (gpu.ROOT / "benchmarks/plain_trt_loop.py").read_text().partition('"""\n\n')[2]
+
+
+def test_the_bare_loop_queues_a_request_and_waits_once(tmp_path: Path, stand_in: Path) -> None:
+    """In, compute, out, wait: and nothing else."""
+    loop = BareLoop(stand_in, tmp_path)
+    write_input(tmp_path / "x.bin")
+    program = (
+        "import sys, gpu_stand_in, tensorrt; sys.path.insert(0, sys.argv[1]); import plain_trt_loop as loop; "
+        "gpu = loop.Gpu(0, loop.SPIN); "
+        "kept, request = loop.make_request(tensorrt, gpu, sys.argv[2], open(sys.argv[3], 'rb').read()); "
+        "calls = gpu_stand_in.GPU.calls; calls.clear(); request(); print(*calls)"
+    )
+    told = subprocess.run(
+        [stand_in, "-c", program, gpu.ROOT / "benchmarks", loop.command[-1], tmp_path / "x.bin"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == [
+        *("cuMemcpyHtoDAsync_v2", "execute_async_v3", "cuMemcpyDtoHAsync_v2", "cuStreamSynchronize")
+    ]
+
+
 def plan(tmp_path: Path, trt_python: str | None = None) -> gpu.Plan:
     return gpu.Plan("cuda:1", tmp_path, trt_python)
 
@@ -160,9 +293,16 @@ def test_each_step_has_its_command_on_a_gpu(tmp_path: Path) -> None:
     assert "effvit-b1+softmax effvit-b1 " in said["attention"]
     with_tensorrt = plan(tmp_path, "/opt/old/python3")
     also = {step.name: " ".join(step.command(with_tensorrt) or ()) for step in gpu.STEPS}
-    assert set(also) - set(said) == {"tensorrt", "tensorrt-large", "tensorrt-throughput"}
+    added = {"", "-fidelity", "-attention", "-large", "-throughput"}
+    assert set(also) - set(said) == {f"tensorrt{name}" for name in added}
     for name in set(also) - set(said):
         assert with_tensorrt.target("tensorrt") in also[name]
+    assert {step.name for step in gpu.STEPS if step.tensorrt} == set(also) - set(said)
+    assert "-m benchmarks.fidelity " in also["tensorrt-fidelity"]
+    assert "--limit 0.01" in also["tensorrt-fidelity"]
+    assert "compare effvit-b1+softmax effvit-b1 " in also["tensorrt-attention"]
+    names = list(also)
+    assert names.index("tensorrt") < names.index("tensorrt-fidelity"), "it takes the engine that is there"
     assert ",".join(gpu.FAMILY) in also["tensorrt"]
     assert ",".join(gpu.CITYSCAPES) in also["tensorrt-large"]
     assert "--metric throughput --batch 1,8,64,256" in also["tensorrt-throughput"]
