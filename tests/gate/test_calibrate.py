@@ -110,11 +110,13 @@ def test_costs() -> None:
     ]
 
 
-@pytest.mark.parametrize(("iteration_s", "share"), [(0.001, 5 / 50), (0.005, 5 / 20), (0.2, 1 / 3)])
+@pytest.mark.parametrize(
+    ("iteration_s", "share"), [(0.0004, 5 / 50), (0.001, 5 / 20), (0.005, 5 / 20), (0.2, 1 / 3)]
+)
 def test_turns_cost_what_they_do_not_time(iteration_s: float, share: float) -> None:
     plan = make_plan("pairs", blocks=20)
     plain = estimate([CellCost(iteration_s, 0.1, 10, plan)])
-    turns = estimate([CellCost(iteration_s, 0.1, 10, plan.model_copy(update={"turn_s": 0.05}))])
+    turns = estimate([CellCost(iteration_s, 0.1, 10, plan.model_copy(update={"turn_s": 0.02}))])
     cap_s = plan.slow_cap_s if iteration_s > plan.slow_iteration_s else plan.timed_cap_s
     blocks = 2 * (10 + second_stage(1, 10)[0])
     assert turns.most_s - plain.most_s == pytest.approx(blocks * share * cap_s)

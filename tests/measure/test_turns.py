@@ -16,8 +16,9 @@ from vitbench.errors import TargetUnreachable
 from vitbench.measure import PairsResult, conclude_pairs, make_plan, measure_pairs
 from vitbench.measure.witness import beside
 from vitbench.records.schema import Plan
+from vitbench.stats.pairs import log_ratio_of_turns
 
-TURN_S = 0.05
+TURN_S = 0.02
 PLAN = make_plan("pairs").model_copy(update={"turn_s": TURN_S})
 
 
@@ -53,16 +54,16 @@ def run(machine: Machine, first: FakeDevice, second: FakeDevice, plan: Plan = PL
     return measure_pairs((first, second), plan, sleep=first.sleep)
 
 
-def test_both_warm_up_and_then_take_turns_of_fifty_milliseconds() -> None:
+def test_both_warm_up_and_then_take_turns_of_twenty_milliseconds() -> None:
     machine = Machine()
     plan = PLAN.model_copy(update={"blocks": 2})
-    result = run(machine, machine.side(0, constant(1.0)), machine.side(1, constant(2.0)), plan)
+    result = run(machine, machine.side(0, constant(0.4)), machine.side(1, constant(0.8)), plan)
     pair = result.pairs[0]
     assert pair.log_ratio == pytest.approx(math.log(2))
     runs = [(side, len(list(found))) for side, found in groupby(machine.ran)]
     warmups, turns = runs[:2], runs[2:]
     assert [side for side, _ in warmups] == [pair.first, 1 - pair.first]
-    # 50 iterations of 1 ms or 25 of 2 ms, after 5 that are not timed; two turns of a side follow each other.
+    # 50 iterations of 0.4 ms or 25 of 0.8 ms, after 5 that are not timed; two turns of a side follow each other.
     length = {0: 50 + 5, 1: 25 + 5}
     order = [pair.first, 1 - pair.first]
     wanted = [(order[0], length[order[0]])]
@@ -77,6 +78,7 @@ def test_both_warm_up_and_then_take_turns_of_fifty_milliseconds() -> None:
         assert timed == sum(length[side] - 5 for _ in block.pauses)
         assert all(pause.untimed_iterations == 5 for pause in block.pauses)
         assert [pause.after_iterations for pause in block.pauses] == list(range(0, timed, length[side] - 5))
+        assert list(block.turns) == list(range(0, timed, length[side] - 5))
         assert sum(block.samples.total_ns) >= 0.5e9
 
 
@@ -112,7 +114,25 @@ def test_no_cap_is_passed_by_more_than_a_turn(latency_ms: float) -> None:
         block = result.blocks[side][0]
         assert len(block.samples.total_ns) <= PLAN.timed_max_iterations
         cap_s = PLAN.timed_cap_s if latency_ms < 150 else PLAN.slow_cap_s
-        assert sum(block.samples.total_ns) / 1e9 <= cap_s + 2 * latency_ms / 1e3
+        assert sum(block.samples.total_ns) / 1e9 <= cap_s + max(TURN_S, 2 * latency_ms / 1e3)
+
+
+def test_the_ratio_of_a_pair_is_that_of_its_turns() -> None:
+    """Slow for an eighth of a second, fast for another: medians of whole blocks fall to either side."""
+    found = []
+    for seed in range(6):
+        machine = Machine(
+            speed=lambda now_s, seed=seed: random.Random(f"{seed}/{int(now_s * 8)}").choice((1, 2))
+        )
+        result = run(machine, machine.side(0, constant(0.4)), machine.side(1, constant(0.42)))
+        blocks = [result.blocks[side] for side in (0, 1)]
+        for pair in result.pairs:
+            first, second = (blocks[side][pair.blocks[side]] for side in (0, 1))
+            assert pair.log_ratio == log_ratio_of_turns(
+                first.samples.total_ns, first.turns, second.samples.total_ns, second.turns
+            )
+            found.append(pair.log_ratio)
+    assert found == pytest.approx([math.log(1.05)] * len(found), abs=0.002)
 
 
 def test_a_neighbour_that_comes_and_goes_is_seen_by_both_alike() -> None:

@@ -10,6 +10,7 @@ from scipy.stats import wilcoxon
 
 from vitbench.stats.pairs import (
     hodges_lehmann,
+    log_ratio_of_turns,
     log_ratios,
     signed_rank_cdf,
     signed_rank_interval,
@@ -77,6 +78,37 @@ def test_swapping_a_and_b_negates_exactly(pairs: list[tuple[float, float]]) -> N
     assert (forward == -back).all()
     one, other = signed_rank_interval(forward), signed_rank_interval(back)
     assert (one.estimate, one.low, one.high) == (-other.estimate, -other.high, -other.low)
+
+
+def test_turns_are_compared_with_the_turn_beside_them() -> None:
+    # Medians 2, 4 and 6 against 3, 6 and 8: log ratios of 3/2, 3/2 and 4/3.
+    a, b = [1, 2, 3, 4, 4, 6], [3, 3, 6, 6, 6, 8]
+    found = log_ratio_of_turns(a, [0, 3, 5], b, [0, 2, 5])
+    assert found == pytest.approx(hodges_lehmann(np.log([1.5, 1.5, 4 / 3])), abs=1e-15)
+    # The fourth turn has none beside it, and so says nothing.
+    assert log_ratio_of_turns(a, [0, 3, 5], [*b, 900], [0, 2, 5, 6]) == found
+
+
+@given(st.lists(st.tuples(times, times), min_size=6, max_size=20), st.integers(1, 5), st.integers(1, 5))
+def test_swapping_two_series_negates_exactly(pairs: list[tuple[float, float]], one: int, two: int) -> None:
+    a, b = ([pair[side] for pair in pairs] for side in (0, 1))
+    forward = log_ratio_of_turns(a, [0, one], b, [0, two])
+    assert forward == -log_ratio_of_turns(b, [0, two], a, [0, one])
+
+
+def test_a_load_that_comes_and_goes_does_not_reach_the_ratio_of_turns() -> None:
+    draws = np.random.default_rng(3)
+    turns = range(0, 800, 20)
+    by_turns, by_medians = [], []
+    for _ in range(200):
+        # The machine's speed changes every ten turns; the series have every other of them, and their own noise.
+        load = np.repeat(draws.uniform(1.0, 2.0, 8), 200).reshape(80, 20)
+        noisy = load * np.exp(draws.normal(0, 0.02, load.shape))
+        a, b = noisy[0::2].ravel(), 1.05 * noisy[1::2].ravel()
+        by_turns.append(log_ratio_of_turns(a, turns, b, turns))
+        by_medians.append(np.log(np.median(b) / np.median(a)))
+    assert np.median(by_turns) == pytest.approx(np.log(1.05), abs=0.002)
+    assert np.std(by_turns) < np.std(by_medians) / 3
 
 
 @given(differences, st.sampled_from([0.5, 2.0, 1024.0]))

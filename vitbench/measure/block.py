@@ -195,6 +195,7 @@ class RunningBlock:
         self._timed = _Series()
         self._screen = _Screen(setting, "timed")
         self._pauses: list[Pause] = []
+        self._turns: list[int] = []
         self._untimed_ns = 0
         self._interval: BlockInterval | None = None
         self._narrow = False
@@ -226,6 +227,7 @@ class RunningBlock:
         """
         left, had_enough = math.inf if turn is None else turn, self.enough
         if turn is not None:
+            self._turns.append(len(self._timed.total_ns))
             self._resume(time.perf_counter_ns() - self._left_ns, untimed_iterations(turn))
         while True:
             left -= self._request(left)
@@ -256,6 +258,7 @@ class RunningBlock:
             first_inference_ms=self._warmup.total_ns[0] / NS_PER_MS,
             peak_memory_mb=None if peak is None else float(peak) / 2**20,
             pauses=tuple(self._pauses),
+            turns=tuple(self._turns),
             before=judged.before,
             after=judged.after,
             invalid=judged.invalid,

@@ -17,7 +17,7 @@ from vitbench.measure.take import Attempts, Taker
 from vitbench.records.comparison import Pair, Ratio, ValueIs
 from vitbench.records.schema import Block, Plan, Status
 from vitbench.stats.blocks import MIN_BATCHES
-from vitbench.stats.pairs import signed_rank_interval
+from vitbench.stats.pairs import log_ratio_of_turns, signed_rank_interval
 from vitbench.stats.quantiles import t_quantile
 
 OnPair = Callable[[Pair, tuple[Block, Block]], None]
@@ -113,7 +113,7 @@ class _Pairs:
         pair = Pair(
             first=first,
             blocks=(len(self.blocks[0]) - 1, len(self.blocks[1]) - 1),
-            log_ratio=math.log(self._datum(taken[1]) / self._datum(taken[0])),
+            log_ratio=self._log_ratio(taken[0], taken[1]),
             invalid=invalid,
         )
         self.pairs.append(pair)
@@ -134,6 +134,16 @@ class _Pairs:
             taken[side] = self.taker.take(self.open_sessions[side], index + position)
             self.taker.finished(taken[side])
         return taken
+
+    def _log_ratio(self, first: Block, second: Block) -> float:
+        """log(second / first), turn by turn where the blocks took turns."""
+        if first.turns and second.turns:
+            values = [
+                block.samples.total_ns if self.value_is == "latency" else block.samples.compute_ns
+                for block in (first, second)
+            ]
+            return log_ratio_of_turns(values[0], first.turns, values[1], second.turns)
+        return math.log(self._datum(second) / self._datum(first))
 
     def _datum(self, block: Block) -> float:
         whole = self.value_is == "latency" or block.told is not None

@@ -26,8 +26,8 @@ from vitbench.study.rows import PlannedRow
 if TYPE_CHECKING:
     from vitbench.runtime.base import AnySession
 
-# Longer than what a process needs to have its caches back, shorter than what a neighbour's load changes in.
-TURN_S = 0.05
+# Shorter than what a neighbour's load changes in. The untimed iterations before a turn bring caches back.
+TURN_S = 0.02
 
 Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
 

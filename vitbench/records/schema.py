@@ -278,6 +278,8 @@ class Block(Part):
     `told_warmup` have those, `median_ms` is of the compute part alone, the average where the tool tells no
     median, and `steady` is None, because nobody saw the warm-up. A tool may tell samples without those of the
     warm-up. `warnings` are its own.
+
+    `turns`: the timed iterations, counted from 0, with which its turns beside another block began.
     """
 
     index: int
@@ -293,6 +295,7 @@ class Block(Part):
     first_inference_ms: float
     peak_memory_mb: float | None
     pauses: tuple[Pause, ...] = ()
+    turns: tuple[int, ...] = ()
     told: Told | None = None
     told_warmup: Told | None = None
     before: Probe

@@ -5,6 +5,7 @@ Source: Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd ed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +74,25 @@ def signed_rank_interval(values: ArrayLike, *, confidence: float = 0.95) -> Shif
     if c < 0:
         return ShiftInterval(estimate, -np.inf, np.inf, 1.0)
     return ShiftInterval(estimate, float(walsh[c]), float(walsh[-1 - c]), 1 - 2 * float(below[c]))
+
+
+def log_ratio_of_turns(a: ArrayLike, a_turns: Sequence[int], b: ArrayLike, b_turns: Sequence[int]) -> float:
+    """log(b / a) of two series that were timed in turns: Hodges-Lehmann over log(median b_i / median a_i).
+
+    The i-th turns of both lie next to each other in time, so what slows the machine for longer than a turn
+    slows both. The medians of whole series have no such protection: of two loads that come and go, the median
+    is now of the one, now of the other. Turns that only one of the series has are left out.
+
+    Args:
+        a, b: positive values, in the order they were taken.
+        a_turns, b_turns: index of each turn's first value, rising from 0, at least one.
+    """
+    medians = [
+        [float(np.median(turn)) for turn in np.split(np.asarray(values, dtype=np.float64), turns[1:])]
+        for values, turns in ((a, a_turns), (b, b_turns))
+    ]
+    both = min(len(a_turns), len(b_turns))
+    return hodges_lehmann(log_ratios(medians[0][:both], medians[1][:both]))
 
 
 @lru_cache(maxsize=64)
