@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 import pytest
@@ -50,6 +51,11 @@ class Machine:
         return FakeDevice(lambda index: FakeSession(iterate, readings=readings))
 
 
+def _load_at(load: Sequence[float], now_s: float) -> float:
+    """A load that may change every eighth of a second."""
+    return load[int(now_s * 8)]
+
+
 def run(machine: Machine, first: FakeDevice, second: FakeDevice, plan: Plan = PLAN) -> PairsResult:
     return measure_pairs((first, second), plan, sleep=first.sleep)
 
@@ -63,7 +69,7 @@ def test_both_warm_up_and_then_take_turns_of_twenty_milliseconds() -> None:
     runs = [(side, len(list(found))) for side, found in groupby(machine.ran)]
     warmups, turns = runs[:2], runs[2:]
     assert [side for side, _ in warmups] == [pair.first, 1 - pair.first]
-    # 50 iterations of 0.4 ms or 25 of 0.8 ms, after 5 that are not timed; two turns of a side follow each other.
+    # 50 iterations of 0.4 ms or 25 of 0.8 ms, after 5 that are not timed; two of a side follow each other.
     length = {0: 50 + 5, 1: 25 + 5}
     order = [pair.first, 1 - pair.first]
     wanted = [(order[0], length[order[0]])]
@@ -118,12 +124,11 @@ def test_no_cap_is_passed_by_more_than_a_turn(latency_ms: float) -> None:
 
 
 def test_the_ratio_of_a_pair_is_that_of_its_turns() -> None:
-    """Slow for an eighth of a second, fast for another: medians of whole blocks fall to either side."""
+    """Now fast, now slow, an eighth of a second each: medians of whole blocks fall to either side."""
     found = []
     for seed in range(6):
-        machine = Machine(
-            speed=lambda now_s, seed=seed: random.Random(f"{seed}/{int(now_s * 8)}").choice((1, 2))
-        )
+        load = random.Random(seed).choices((1.0, 2.0), k=1000)
+        machine = Machine(speed=partial(_load_at, load))
         result = run(machine, machine.side(0, constant(0.4)), machine.side(1, constant(0.42)))
         blocks = [result.blocks[side] for side in (0, 1)]
         for pair in result.pairs:

@@ -101,7 +101,7 @@ def test_a_load_that_comes_and_goes_does_not_reach_the_ratio_of_turns() -> None:
     turns = range(0, 800, 20)
     by_turns, by_medians = [], []
     for _ in range(200):
-        # The machine's speed changes every ten turns; the series have every other of them, and their own noise.
+        # The machine's speed changes every ten turns; the series have every other of them, and noise.
         load = np.repeat(draws.uniform(1.0, 2.0, 8), 200).reshape(80, 20)
         noisy = load * np.exp(draws.normal(0, 0.02, load.shape))
         a, b = noisy[0::2].ravel(), 1.05 * noisy[1::2].ravel()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vitbench.gate.cost import CellCost, estimate
 from vitbench.measure.plan import make_plan
+from vitbench.records.schema import Plan
 from vitbench.stats.gate import SERIAL_ALPHA, pass_chance, propose, second_stage, serial_p, visible
 
 
@@ -25,7 +26,7 @@ class Noise:
         disturbed: pairs that do not count.
         latency_ms: median of the blocks.
         load_ms: median time of loading.
-        turn_s: turns that its pairs were timed in; None where blocks came one after the other.
+        plan: of its pairs, as they were taken.
     """
 
     label: str
@@ -35,7 +36,7 @@ class Noise:
     disturbed: int
     latency_ms: float
     load_ms: float
-    turn_s: float | None = None
+    plan: Plan = field(default_factory=lambda: make_plan("gate"))
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def calibration(cells: Sequence[Noise]) -> Calibration:
             each.noise.latency_ms / 1e3,
             each.noise.load_ms / 1e3,
             each.pairs,
-            make_plan("pairs", blocks=2 * each.pairs).model_copy(update={"turn_s": each.noise.turn_s}),
+            each.noise.plan,
         )
         for each in proposals
     ]

@@ -178,6 +178,7 @@ class RunningBlock:
 
     Attributes:
         turn_iterations: timed iterations of a turn beside another block; known once it is warm.
+        turn_medians_ns: of each turn so far.
         capped: whether a cap of the plan is reached, after which nothing more is timed.
 
     Raises (`warm_up` and `sample`):
@@ -196,6 +197,7 @@ class RunningBlock:
         self._screen = _Screen(setting, "timed")
         self._pauses: list[Pause] = []
         self._turns: list[int] = []
+        self.turn_medians_ns: list[float] = []
         self._untimed_ns = 0
         self._interval: BlockInterval | None = None
         self._narrow = False
@@ -205,6 +207,12 @@ class RunningBlock:
     def enough(self) -> bool:
         """Whether its interval has been narrow enough, or a cap is reached."""
         return self._narrow or self.capped
+
+    @property
+    def met_minima(self) -> bool:
+        """Whether it has timed what the plan asks for at least."""
+        pace, timed = self._pace, self._timed
+        return len(timed.total_ns) >= pace.min_iterations and timed.elapsed_s >= pace.min_s
 
     def warm_up(self) -> None:
         """Until steady or capped."""
@@ -237,6 +245,10 @@ class RunningBlock:
             if paused_ns is not None:
                 self._resume(paused_ns, UNTIMED_AFTER_PAUSE)
         self._left_ns = time.perf_counter_ns()
+        if turn is not None:
+            self.turn_medians_ns.append(
+                self._timed.median_ns(last=len(self._timed.total_ns) - self._turns[-1])
+            )
 
     def finished(self, before: Readings, after: Readings) -> Block:
         """The block, by what was timed and what the witnesses say round it."""

@@ -9,7 +9,7 @@ from vitbench.errors import UsageError
 from vitbench.records.schema import Plan
 from vitbench.stats.blocks import MIN_BATCHES
 
-Preset = Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
+Preset = Literal["full", "pairs", "gate", "study", "quick", "quick-pairs", "choice", "paper"]
 
 MAX_BLOCKS = 1000
 # Untimed iterations after a pause; a short turn gives no more than a quarter of its iterations to them.
@@ -62,11 +62,21 @@ _PRESETS["paper"] = {
     "timed_cap_s": 3600.0,
     "slow_iteration_s": 36.0,
 }
+_PRESETS["gate"] = _PRESETS["pairs"]
 # An attention block has little to warm up, and a study has many rows.
 _PRESETS["study"] = _PRESETS["pairs"] | {"warmup_cap_s": 1.0, "timed_cap_s": 1.5}
 # Shorter still, for many blocks: to look at pairs, and to choose a formulation by.
 _SHORT = _PRESETS["quick"] | {"warmup_cap_s": 0.3, "timed_cap_s": 0.3}
 _PRESETS |= {"quick-pairs": _SHORT | {"blocks": 12}, "choice": _SHORT | {"blocks": 3}}
+
+
+# What changes where a pair is timed in turns. Shorter than what a neighbour's load changes in; the untimed
+# iterations before a turn bring caches back, so that latencies are those of a process on its own.
+_TURNS: dict[str, Any] = {"turn_s": 0.02}
+# A gate asks for a ratio of all but the same network alone: its turns are as near as they can be, though caches
+# are colder in them, alike for both. It takes no longer over a pair than the pairs need to differ by less
+# than `calibrate` wants of ten of them (1.2 %), processes that differ by 0.6 % included.
+_GATE_TURNS = {"turn_s": 0.005, "turn_min_iterations": 3, "turn_ci_width": 0.02, "warmup_cap_s": 0.5}
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ def make_plan(
     """A preset with overrides. Where pairs are taken, `blocks` are those of both sides together.
 
     Args:
-        preset: `full`, `quick`, `paper` (what the authors' command takes); of pairs `pairs`, `study`
+        preset: `full`, `quick`, `paper` (what the authors' command takes); of pairs `pairs`, `gate`, `study`
             (attention blocks alone), `quick-pairs`; or `choice`, rounds to choose a formulation by.
         blocks: fresh processes, 1 to 1000.
         ci_width: half-width of a block's 95 % interval at which it may stop, as a fraction of the median
@@ -131,6 +141,11 @@ def make_plan(
         seed=seed,
         **figures,
     )
+
+
+def in_turns(plan: Plan) -> Plan:
+    """The plan of pairs whose blocks are timed in turns."""
+    return plan.model_copy(update=_GATE_TURNS if plan.preset == "gate" else _TURNS)
 
 
 def is_slow(plan: Plan, iteration_ns: float) -> bool:
@@ -172,14 +187,14 @@ def timed_pace(plan: Plan, iteration_ns: float) -> Pace:
 
 
 def turn_iterations(plan: Plan, iteration_ns: float) -> int:
-    """How many iterations a turn beside another block times: the plan's `turn_s`, but at least a window.
+    """How many iterations a turn beside another block times: the plan's `turn_s`, but no less than its least.
 
     Args:
         plan: how much is sampled.
         iteration_ns: what one iteration takes.
     """
-    window = timed_pace(plan, iteration_ns).window
-    return max(window, round((plan.turn_s or 0.0) * 1e9 / iteration_ns)) if iteration_ns > 0 else window
+    least = plan.turn_min_iterations or timed_pace(plan, iteration_ns).window
+    return max(least, round((plan.turn_s or 0.0) * 1e9 / iteration_ns)) if iteration_ns > 0 else least
 
 
 def untimed_iterations(turn: int) -> int:

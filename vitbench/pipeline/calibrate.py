@@ -70,7 +70,7 @@ def calibrate(
 
 
 def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> Noise:
-    plan = make_plan("pairs", blocks=2 * pairs, seed=seed)
+    plan = make_plan("gate", blocks=2 * pairs, seed=seed)
     half = plan.model_copy(update={"blocks": pairs})
     bench.spent = Spent()
     device = bench.device(cell, half)
@@ -107,5 +107,5 @@ def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> N
         disturbed=len(comparison.pairs) - len(counted),
         latency_ms=median(block.median_ms for block in blocks),
         load_ms=median(block.load_ms for block in blocks),
-        turn_s=comparison.sides[0].plan.turn_s,
+        plan=comparison.sides[0].plan,
     )

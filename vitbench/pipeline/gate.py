@@ -14,9 +14,9 @@ from vitbench.gate.baseline import DEFAULT_NAME, labels, place_of, read
 from vitbench.gate.config import read_config
 from vitbench.gate.request import AskedGate, GateRequest, PlannedCell, plan_gate
 from vitbench.measure import make_plan
+from vitbench.measure.plan import in_turns
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.gate_cell import GatedCell
-from vitbench.pipeline.paired import TURN_S
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.records import environment
@@ -140,11 +140,11 @@ def _study(request: GateRequest, title: str) -> StudyRequest:
 
 def _expected_plan(planned: PlannedCell) -> Plan:
     """The plan of a first stage, as far as it is known before the device was seen."""
-    plan = make_plan("pairs", blocks=2 * planned.limits.pairs)
+    plan = make_plan("gate", blocks=2 * planned.limits.pairs)
     if planned.cell is None:
         return plan
     turns = for_target(planned.cell.target).in_turns and planned.baseline.protocol.threads == 1
-    return plan.model_copy(update={"turn_s": TURN_S if turns else None})
+    return in_turns(plan) if turns else plan
 
 
 def _announced(request: GateRequest) -> str:

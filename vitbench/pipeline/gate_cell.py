@@ -138,7 +138,7 @@ class GatedCell:
 
     def _plan(self, stage: int, pairs: int) -> Plan:
         """The plan of a stage; its order is drawn by a seed of its own."""
-        return make_plan("pairs", blocks=2 * pairs, seed=self.seed + 2 * self.number + stage - 1)
+        return make_plan("gate", blocks=2 * pairs, seed=self.seed + 2 * self.number + stage - 1)
 
     def _take(self, stage: int) -> None:
         cells, first = len(self.request.cells), self.planned.limits.pairs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vitbench import __version__, measure
 from vitbench.measure import PairsInterrupted, PairsResult
+from vitbench.measure.plan import in_turns
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.device import Device
 from vitbench.pipeline.profile import add_profiles
@@ -25,9 +26,6 @@ from vitbench.study.rows import PlannedRow
 
 if TYPE_CHECKING:
     from vitbench.runtime.base import AnySession
-
-# Shorter than what a neighbour's load changes in. The untimed iterations before a turn bring caches back.
-TURN_S = 0.02
 
 Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
 
@@ -101,15 +99,17 @@ def _in_turns(
     It is the last of the fastest ones, as the first ones serve interrupts. Where the device does not tell its
     CPUs, the processes stay where its system puts them.
     """
-    plan = row.plan.model_copy(update={"turn_s": TURN_S})
     cpus = headers[0].environment.get("facts", {}).get("fastest_cpus") or ()
     affinity = tuple(cpus[-1:]) or None
     pinned = []
     for header in headers:
-        side = header.plan.model_copy(update={"turn_s": TURN_S})
         protocol = header.protocol.model_copy(update={"affinity": affinity or header.protocol.affinity})
-        pinned.append(header.model_copy(update={"plan": side, "protocol": protocol}))
-    return replace(row, plan=plan), [replace(each, affinity=affinity) for each in devices], pinned
+        pinned.append(header.model_copy(update={"plan": in_turns(header.plan), "protocol": protocol}))
+    return (
+        replace(row, plan=in_turns(row.plan)),
+        [replace(each, affinity=affinity) for each in devices],
+        pinned,
+    )
 
 
 def _pairs(

@@ -79,10 +79,12 @@ class Plan(Part):
     A block whose iterations take more than `slow_iteration_s` follows the `slow_*` figures instead, and
     `slow_cap_s` caps its warm-up and its timed part alike. A cell whose first iteration says that it would
     take longer than `cell_limit_s` is not measured. The two blocks of a pair are timed in turns of about
-    `turn_s`, both their processes loaded and one of them waiting; None: one block after the other.
+    `turn_s`, both their processes loaded and one of them waiting; None: one block after the other. A turn has
+    `turn_min_iterations` at least, a window where that is None. Turns end when the ratio of the pair is known
+    to `turn_ci_width`, half of its 95 % interval; None: when either block is known to `ci_width`.
     """
 
-    preset: Literal["full", "pairs", "study", "quick", "quick-pairs", "choice", "paper"]
+    preset: Literal["full", "pairs", "gate", "study", "quick", "quick-pairs", "choice", "paper"]
     blocks: int
     ci_width: float
     warmup_min_iterations: int
@@ -100,6 +102,8 @@ class Plan(Part):
     slow_cap_s: float = 120.0
     cell_limit_s: float | None = None
     turn_s: float | None = None
+    turn_min_iterations: int | None = None
+    turn_ci_width: float | None = None
     seed: int
 
 
