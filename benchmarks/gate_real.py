@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections import Counter
 from contextlib import nullcontext
@@ -30,12 +31,13 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.planted import planted
-from vitbench.errors import VitbenchError
+from vitbench.errors import UsageError, VitbenchError
 from vitbench.gate.baseline import place_of
 from vitbench.gate.cost import in_words
 from vitbench.gate.request import AskedGate
 from vitbench.gate.save import requests_of
-from vitbench.measure import CellProgress
+from vitbench.measure import CellProgress, make_plan
+from vitbench.measure.plan import in_turns
 from vitbench.pipeline.baseline import save_baseline
 from vitbench.pipeline.calibrate import calibrate
 from vitbench.pipeline.gate import gate_baseline
@@ -56,8 +58,13 @@ LONG_PAIRS = 40
 
 @dataclass(frozen=True)
 class Setting:
-    """What the long runs found: the noise, the gate that fits it, and what the plants come to."""
+    """What the long runs found: the noise, the gate that fits it, and what the plants come to.
 
+    `conditions` are those that gates must share with them: another device, other pairs or another allocator
+    have another noise.
+    """
+
+    conditions: dict[str, str]
     latency_ms: float
     pair_sd: float
     pairs: int
@@ -86,7 +93,13 @@ def calibrated(root: Path, target: str, pairs: int) -> Setting:
     if path.exists():
         found = json.loads(path.read_text())
         found["achieved"] = {kind: tuple(values) for kind, values in found["achieved"].items()}
-        return Setting(**found)
+        setting = Setting(**found)
+        if setting.conditions != conditions(target):
+            raise UsageError(
+                f"{path} is of other conditions: {setting.conditions}, not {conditions(target)}",
+                "make them the same, or name another directory with --results",
+            )
+        return setting
     place = str(root / "calibrate")
     requests = [request for _, _, request in requests_of([MODEL], [target], [RESOLUTION])]
     cell = calibrate(requests, place, Said(), pairs=pairs).cells[0]
@@ -96,9 +109,17 @@ def calibrated(root: Path, target: str, pairs: int) -> Setting:
         looked = _achieved(requests, place, wanted, pairs // 2, seed=1)[0] - 1
         shares[kind] = wanted * (wanted / looked if looked > wanted / 3 else 1.0)
         achieved[kind] = _achieved(requests, place, shares[kind], pairs, seed=2)
-    setting = Setting(cell.noise.latency_ms, cell.pair_sd, cell.pairs, cell.limit, shares, achieved)
+    setting = Setting(
+        conditions(target), cell.noise.latency_ms, cell.pair_sd, cell.pairs, cell.limit, shares, achieved
+    )
     write_atomically(path, json.dumps(vars(setting), indent=1).encode())
     return setting
+
+
+def conditions(target: str) -> dict[str, str]:
+    """What the noise of pairs depends on, beside the machine: the target, how they are taken, the allocator."""
+    plan = in_turns(make_plan("gate")).model_dump_json(exclude={"seed", "blocks"})
+    return {"target": target, "plan": plan, "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "")}
 
 
 def _achieved(

@@ -52,7 +52,7 @@ def run_in_turns(sessions: tuple[Session, Session], settings: tuple[Setting, Set
 
 
 def _known(running: Sequence[RunningBlock], width: float) -> bool:
-    """Whether the turns so far tell the ratio of the pair as well as is asked for, minima met; or a cap ends them.
+    """Whether the turns so far tell the ratio as well as is asked for, minima met; or a cap ends them.
 
     Args:
         running: both blocks.

@@ -30,7 +30,7 @@ class Pair(Part):
     """Two blocks next to each other in time: `blocks` are indices of the first and the second side's blocks.
 
     `first` is the side that ran first. `log_ratio` = log(datum of the second side / datum of the first);
-    where the blocks took turns, the Hodges-Lehmann estimate over the log ratios of the medians of their turns.
+    where the blocks took turns, the Hodges-Lehmann estimate over log ratios of the medians of their turns.
     `invalid` names the external witness against either block; the pair is then in no ratio.
     """
 
