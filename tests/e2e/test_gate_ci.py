@@ -119,6 +119,7 @@ def run_action(place: Path, path: str, **inputs: str) -> tuple[int, dict[str, st
                 **{name: expand(value, values) for name, value in step.get("env", {}).items()},
                 "PATH": path,
                 "GITHUB_ACTIONS": "true",
+                "GITHUB_ACTION_PATH": str(PROJECT),
                 "GITHUB_OUTPUT": str(output),
                 "GITHUB_STEP_SUMMARY": str(summary),
             },
@@ -141,7 +142,8 @@ def test_the_action_on_a_green_commit(green: Path, path_with_vitbench: str) -> N
     assert "1 cell: 1 PASS" in out
     assert "::error" not in err
     assert (green.parent / "summary").read_text().startswith("### ✅ vitbench gate")
-    assert (green.parent / "python.log").read_text() == "python -m pip install --quiet vitbench\n"
+    # The action and what it calls are of one version.
+    assert (green.parent / "python.log").read_text() == f"python -m pip install --quiet {PROJECT}\n"
     suite = ET.parse(green / "gate.xml").find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "0")

@@ -85,6 +85,13 @@ def test_each_fires_alone(candidate: Facts, fires: str, note: str) -> None:
     assert (check.name, check.note) == (fires, note)
 
 
+def test_an_operator_of_another_kind_fell_back_though_they_are_as_many() -> None:
+    before, after = facts(graph={"outside": {"PAD": 2}}), facts(graph={"outside": {"PAD": 1, "GELU": 1}})
+    (check,) = failed(compare_facts(before, after))
+    assert (check.name, check.note) == ("fallback", "fell back: 1 GELU")
+    assert failed(compare_facts(after, facts(graph={"outside": {"PAD": 1}}))) == []
+
+
 def test_shrinking_is_told_and_no_failure() -> None:
     checks = compare_facts(BASE, facts(counts={"params_deploy": 450}))
     assert failed(checks) == []

@@ -60,6 +60,18 @@ def test_a_regression_is_advisory_unless_strict(tmp_path: Path) -> None:
     assert "advisory" in text
 
 
+def test_each_precision_is_a_cell(tmp_path: Path) -> None:
+    """A good run in half precision hides no slower one in single precision."""
+    store(tmp_path, [*steady(12), 22.0])
+    store(tmp_path, [*steady(12, level=10.0), 10.0], start=100, protocol={"precision": "fp16"})
+    record = judge(tmp_path)
+    assert {cell.label.rpartition(" ")[2]: cell.verdict for cell in record.cells} == {
+        "fp32": "REGRESSION",
+        "fp16": "PASS",
+    }
+    assert not record.notes
+
+
 def test_a_noisy_history_is_inconclusive(tmp_path: Path) -> None:
     store(tmp_path, [*steady(12, sd=0.05), 21.0])
     record = judge(tmp_path)
@@ -146,7 +158,7 @@ def test_waivers_hold_against_a_history_too(tmp_path: Path) -> None:
 
 
 def test_what_is_not_judged_is_told(tmp_path: Path) -> None:
-    store(tmp_path, steady(13), protocol={"precision": "fp16"})
+    store(tmp_path, steady(13), protocol={"threads": 2})
     store(tmp_path, steady(13), start=50)
     record = judge(tmp_path)
     assert [cell.verdict for cell in record.cells] == ["PASS"]

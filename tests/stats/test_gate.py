@@ -149,8 +149,26 @@ def test_drift_and_autocorrelation_of_block_times_change_nothing(seed: int) -> N
     flagged = gate.rejects(drifting_pairs(rng, (60_000, 10), NULL), LIMIT, gate.ALPHA)
     confirmed = gate.rejects(drifting_pairs(rng, (int(flagged.sum()), second), NULL), LIMIT, alpha)
     assert confirmed.sum() <= 1  # 2000 gates of 30 cells
-    # Nor does it look as if pairs were alike, or cost a PASS where the noise allows one.
+    # Nor does it look as if pairs were alike.
     assert np.mean(gate.serial_p(stage) <= gate.SERIAL_ALPHA) <= 0.0145
+
+
+@pytest.mark.parametrize("seed", [54, 55])
+def test_drift_and_autocorrelation_cost_no_pass_and_no_regression_where_the_gate_fits_them(seed: int) -> None:
+    """The sd of such pairs calibrates as well as any: unchanged cells pass, and the promised power is there."""
+    rng = np.random.default_rng(seed)
+    sd = float(drifting_pairs(rng, (4000, 10), 0.0).std())
+    pairs, limit = gate.propose(sd)
+    second, _ = gate.second_stage(CELLS, pairs)
+    passed = gate.passes(drifting_pairs(rng, (500 * CELLS, pairs), 0.0), limit)
+    passed |= gate.passes(drifting_pairs(rng, (500 * CELLS, second), 0.0), limit)
+    assert np.mean(passed.reshape(500, CELLS).all(axis=1)) >= 0.98
+    # Ratio 1 + d + 2 % at a pair sd of 1 %, as for pairs without drift.
+    centre, (second, alpha) = math.log1p(LIMIT + 0.02), gate.second_stage(CELLS, 10)
+    first = centre + 0.01 / sd * drifting_pairs(rng, (10_000, 10), 0.0)
+    other = centre + 0.01 / sd * drifting_pairs(rng, (10_000, second), 0.0)
+    seen = gate.rejects(first, LIMIT, gate.ALPHA) & gate.rejects(other, LIMIT, alpha)
+    assert seen.mean() >= 0.95
 
 
 def test_alike_pairs_are_noticed() -> None:

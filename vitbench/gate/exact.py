@@ -101,13 +101,14 @@ def _graphs(before: GraphFacts | None, after: GraphFacts | None) -> list[Check]:
         return [_one_sided(name, before is None) for name in ("fallback", "partitions")]
     outside = [sum(each.outside.values()) for each in (before, after)]
     fallback = _growth("fallback", outside[0], outside[1], " operators")
-    if outside[1] > outside[0]:
-        more = {
-            name: count - before.outside.get(name, 0)
-            for name, count in after.outside.items()
-            if count > before.outside.get(name, 0)
-        }
-        fallback = fallback.model_copy(update={"note": f"fell back: {count_words(more)}"})
+    more = {
+        name: count - before.outside.get(name, 0)
+        for name, count in after.outside.items()
+        if count > before.outside.get(name, 0)
+    }
+    if more:
+        # Of one kind more fell back, even where of others as many came home.
+        fallback = fallback.model_copy(update={"passed": False, "note": f"fell back: {count_words(more)}"})
     return [fallback, _growth("partitions", before.partitions, after.partitions, "")]
 
 

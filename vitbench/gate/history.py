@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
@@ -84,13 +86,18 @@ def gate_history(
 
 def _not_judged(found: Sequence[CellHistory], current: Sequence[CellHistory]) -> list[str]:
     """Notes on cells with runs of other machines or protocols: a reader may take them for judged."""
-    others = [(each.label, sum(other.label == each.label for other in found) - 1) for each in current]
+    others = [(each.label, sum(_same_cell(other, each) for other in found) - 1) for each in current]
     return [
         f"{label}: not judged are the older runs of {count} other machine{'s' * (count > 1)} or "
         f"protocol{'s' * (count > 1)}"
         for label, count in others
         if count
     ]
+
+
+def _same_cell(one: CellHistory, other: CellHistory) -> bool:
+    names = [each.label.removesuffix(f" {each.precision}") for each in (one, other)]
+    return names[0] == names[1] and one.precision == other.precision
 
 
 def _waived(cell: GateCell, found: CellHistory, config: Config, today: date) -> GateCell:
@@ -107,13 +114,20 @@ def _limit_of(config: Config, cell: CellHistory) -> float:
 
 
 def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
-    """Of each cell the machine and protocol of its newest run: only there is something new to judge."""
-    newest: dict[str, CellHistory] = {}
+    """Of each cell the machine and protocol of its newest run: only there is something new to judge.
+
+    Of two precisions each is a cell, and is called by it.
+    """
+    newest: dict[tuple[str, str], CellHistory] = {}
     for each in found:
-        known = newest.get(each.label)
-        if known is None or each.newest_utc > known.newest_utc:
-            newest[each.label] = each
-    return list(newest.values())
+        key = (each.label, each.precision)
+        if key not in newest or each.newest_utc > newest[key].newest_utc:
+            newest[key] = each
+    several = Counter(label for label, _ in newest)
+    return [
+        replace(each, label=f"{each.label} {each.precision}") if several[each.label] > 1 else each
+        for each in newest.values()
+    ]
 
 
 def _judged(found: CellHistory, limit: float) -> GateCell:

@@ -117,9 +117,11 @@ def _disturbed(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _clock_mhz(block: Block) -> float | None:
-    """Mean of the readings round a block; None where there is none."""
-    known = [clock for clock in (block.before.clock_mhz, block.after.clock_mhz) if clock]
-    return sum(known) / len(known) if known else None
+    """The clock right after a block; None where it cannot be read.
+
+    That before it is of an idle device, or of one that the block before has sped up.
+    """
+    return block.after.clock_mhz or None
 
 
 def _median_ms(comparison: Comparison, pairs: Sequence[Pair], side: int) -> float | None:

@@ -6,11 +6,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
+from vitbench.errors import VitbenchError
 from vitbench.measure.block import Refresh
 from vitbench.measure.session import OpenSession
 from vitbench.measure.take import Attempts, Taker
@@ -30,7 +31,8 @@ NS_PER_MS = 1e6
 class PairsResult:
     """Both sides' blocks in the order they ran, and the pairs they form.
 
-    `notes` are what a reader should know of the way; `loading_s`, `waiting_s` as in `Taker`.
+    `notes` are what a reader should know of the way; `loading_s`, `waiting_s` as in `Taker`. `failure` is the
+    last error that cost a pair or ended the series, None where all went well.
     """
 
     blocks: tuple[tuple[Block, ...], tuple[Block, ...]]
@@ -39,6 +41,7 @@ class PairsResult:
     loading_s: float
     waiting_s: float
     clock_max_mhz: float | None = None
+    failure: VitbenchError | None = None
 
 
 def measure_pairs(
@@ -76,11 +79,12 @@ def measure_pairs(
     t_quantile(0.975, MIN_BATCHES - 1)
     taker = Taker(plan, threads, on_progress, sleep, clock_max_mhz, first_temp_c)
     pairs = _Pairs(open_sessions, taker, value_is, on_pair, random.Random(f"pairs/{plan.seed}"))
+    attempts = Attempts(taker, "pair")
     try:
-        Attempts(taker, "pair").fill(plan.blocks // 2, pairs.take)
+        attempts.fill(plan.blocks // 2, pairs.take)
     except KeyboardInterrupt as interrupt:
         raise PairsInterrupted(pairs.result()) from interrupt
-    return pairs.result()
+    return replace(pairs.result(), failure=attempts.failures[-1] if attempts.failures else None)
 
 
 class PairsInterrupted(KeyboardInterrupt):

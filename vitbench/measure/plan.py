@@ -73,9 +73,9 @@ _PRESETS |= {"quick-pairs": _SHORT | {"blocks": 12}, "choice": _SHORT | {"blocks
 # What changes where a pair is timed in turns. Shorter than what a neighbour's load changes in; the untimed
 # iterations before a turn bring caches back, so that latencies are those of a process on its own.
 _TURNS: dict[str, Any] = {"turn_s": 0.02}
-# A gate asks for a ratio of all but the same network alone: its turns are as near as they can be, though caches
-# are colder in them, alike for both. It takes no longer over a pair than the pairs need to differ by less
-# than `calibrate` wants of ten of them (1.2 %), processes that differ by 0.6 % included.
+# A gate asks for the ratio of two networks that are all but the same: its turns are as near as they can be,
+# though caches are colder in them, alike for both. It takes no longer over a pair than ten pairs need to
+# differ by less than `calibrate` wants of them (1.2 %), 0.6 % between processes included.
 _GATE_TURNS = {"turn_s": 0.005, "turn_min_iterations": 3, "turn_ci_width": 0.02, "warmup_cap_s": 0.5}
 
 

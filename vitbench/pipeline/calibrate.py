@@ -84,11 +84,10 @@ def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> N
         choose=False,
         plan=plan,
     )
-    comparison, interrupted = measure_row(
-        bench, row, [device, device], [header, header], store=samples, study="calibrate"
-    )
-    if interrupted:
+    measured = measure_row(bench, row, [device, device], [header, header], store=samples, study="calibrate")
+    if measured.interrupted:
         raise KeyboardInterrupt
+    comparison = measured.comparison
     counted = [pair for pair in comparison.pairs if pair.invalid is None]
     if len(counted) < LEAST_PAIRS:
         reason = next((pair.invalid for pair in comparison.pairs if pair.invalid), None)

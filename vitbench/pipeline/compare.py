@@ -10,7 +10,7 @@ from vitbench.export import ArtifactCache
 from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.candidates import choose, chosen_formulation
 from vitbench.pipeline.device import make_header
-from vitbench.pipeline.paired import measure_row
+from vitbench.pipeline.paired import MeasuredRow, measure_row
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.records.comparison import Candidate, Comparison
@@ -64,7 +64,7 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
                 failures.append((row, closed))
                 continue
             try:
-                comparison, interrupted = _Row(row, study, store, bench, choices).make()
+                measured = _Row(row, study, store, bench, choices).make()
             except KeyboardInterrupt:
                 return Compared(tuple(comparisons), tuple(failures), interrupted=True)
             except VitbenchError as error:
@@ -76,8 +76,8 @@ def compare(request: StudyRequest, results: str, progress: Progress) -> Compared
                 if left_out := bench.ways.left_out(error, later, "comparison"):
                     progress.note(left_out)
                 continue
-            comparisons.append(comparison)
-            if interrupted:
+            comparisons.append(measured.comparison)
+            if measured.interrupted:
                 return Compared(tuple(comparisons), tuple(failures), interrupted=True)
     return Compared(tuple(comparisons), tuple(failures))
 
@@ -97,8 +97,8 @@ class _Row:
     bench: Bench
     choices: dict[str, tuple[Candidate, ...]]
 
-    def make(self) -> tuple[Comparison, bool]:
-        """The comparison, and whether Ctrl-C ended it early."""
+    def make(self) -> MeasuredRow:
+        """Choose the formulations, and measure."""
         bench, row = self.bench, self.row
         bench.spent = Spent()
         candidates = (self._candidates(0), self._candidates(1))

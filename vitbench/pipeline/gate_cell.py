@@ -101,6 +101,7 @@ class GatedCell:
                 f"the baseline of {self.label} fails parity here, so it is nothing to compare with",
                 "save the baseline anew from a commit whose artifact passes",
             )
+        self._refuse_a_document_that_does_not_fit(header)
         self.devices, self.headers = [baseline, candidate], [first, header]
         then = Facts(self.planned.baseline.counts, self.planned.baseline.artifact, first.parity)
         now = Facts(header.counts, header.artifact, header.parity)
@@ -136,6 +137,23 @@ class GatedCell:
                 f"the baseline was saved on {saved.runtime_version}"
             )
 
+    def _refuse_a_document_that_does_not_fit(self, header: Header) -> None:
+        """One artifact has one size and one count of everything: else the document was altered."""
+        saved, artifact = self.planned.baseline, header.artifact
+        if saved.artifact is None or artifact is None or artifact.digest != saved.artifact.digest:
+            return
+        counted = {"bytes": (saved.artifact.bytes, artifact.bytes)} | {
+            name: (getattr(saved.counts, name), getattr(header.counts, name))
+            for name in ("params_deploy", "macs", "macs_artifact")
+        }
+        differing = [f"{name} {then} and {now}" for name, (then, now) in counted.items() if then != now]
+        if differing:
+            raise MeasurementInvalid(
+                f"the baseline of {self.label} does not fit its own artifact, which is the candidate's as "
+                f"well: {', '.join(differing)}",
+                "the document was altered, or saved by a vitbench that counts in another way: save it anew",
+            )
+
     def _plan(self, stage: int, pairs: int) -> Plan:
         """The plan of a stage; its order is drawn by a seed of its own."""
         return make_plan("gate", blocks=2 * pairs, seed=self.seed + 2 * self.number + stage - 1)
@@ -158,7 +176,7 @@ class GatedCell:
         half = plan.model_copy(update={"blocks": pairs})
         devices, found = (self.devices, self.headers) if stage == 1 else self._rebuilt()
         headers = [header.model_copy(update={"plan": half}) for header in found]
-        comparison, interrupted = measure_row(
+        measured = measure_row(
             bench,
             row,
             devices,
@@ -168,9 +186,12 @@ class GatedCell:
             first_block=0 if stage == 1 else 4 * first,
             first_temp_c=self.first_temp_c,
         )
-        self._judge(stage, comparison, alpha, pairs)
-        if interrupted:
+        self._judge(stage, measured.comparison, alpha, pairs)
+        if measured.interrupted:
             raise KeyboardInterrupt
+        if stage == 2 and measured.failure is not None and len(self.stages[-1].log_ratios) < pairs:
+            # Too few pairs, and no stage to come that could have them all.
+            raise measured.failure
 
     def _rebuilt(self) -> tuple[list[Device], list[Header]]:
         """Both sides for the second stage: what a device builds of an artifact by timing, it builds anew.
@@ -209,6 +230,8 @@ class GatedCell:
         self.judged.append(found)
         if stage == 1:
             self.first_temp_c = stages.first_temperature_c(comparison)
+        # A stage that was cut short decides nothing, by memory as little as by time.
+        if len(kept.log_ratios) >= pairs and not any(check.name == "memory" for check in self.checks):
             memory = exact.compare_memory(
                 stages.blocks_of(comparison, 0),
                 stages.blocks_of(comparison, 1),

@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vitbench import __version__, measure
+from vitbench.errors import VitbenchError
 from vitbench.measure import PairsInterrupted, PairsResult
 from vitbench.measure.plan import in_turns
 from vitbench.pipeline.bench import Bench
@@ -27,6 +28,19 @@ from vitbench.study.rows import PlannedRow
 if TYPE_CHECKING:
     from vitbench.runtime.base import AnySession
 
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """A comparison that was measured.
+
+    `interrupted`: Ctrl-C ended it early. `failure`: the last error that cost a pair or ended the series.
+    """
+
+    comparison: Comparison
+    interrupted: bool
+    failure: VitbenchError | None = None
+
+
 Candidates = tuple[tuple[Candidate, ...], tuple[Candidate, ...]]
 
 
@@ -41,7 +55,7 @@ def measure_row(
     candidates: Candidates = ((), ()),
     first_block: int = 0,
     first_temp_c: float | None = None,
-) -> tuple[Comparison, bool]:
+) -> MeasuredRow:
     """Take the pairs of a row and record the comparison as soon as it is done.
 
     Args:
@@ -50,9 +64,6 @@ def measure_row(
         candidates: formulations that were tried before.
         first_block: number that blocks are counted from; only a scripted target looks at it.
         first_temp_c: temperature that blocks wait for; that before the first of them when None.
-
-    Returns:
-        The comparison, and whether Ctrl-C ended it early.
 
     Raises:
         UsageError: the sides' protocols differ and may not, or the journal cannot be written.
@@ -80,7 +91,7 @@ def measure_row(
     if bench.request.profile and not interrupted:
         comparison, interrupted = add_profiles(comparison, list(devices), bench.progress)
     save(kept, comparison, bench.progress)
-    return comparison, interrupted
+    return MeasuredRow(comparison, interrupted, result.failure)
 
 
 def _can_take_turns(devices: Sequence[Device], headers: Sequence[Header]) -> bool:

@@ -50,6 +50,7 @@ class CellHistory:
     machine_key: str
     simulated: bool
     metric: str
+    precision: str
     label: str
     newest_utc: str
     sessions: tuple[Session, ...]
@@ -99,6 +100,7 @@ def _history(group: list[Mapping[str, Any]]) -> CellHistory:
         machine_key=str(last["environment.machine_key"]),
         simulated=bool(last["simulated"]),
         metric=str(last["protocol.metric"]),
+        precision=str(last["protocol.precision"]),
         label=f"{model}:{height}x{width}{batch} on {target}",
         newest_utc=str(last["created_utc"]),
         sessions=tuple(found),

@@ -95,9 +95,9 @@ def sight(record: GateRecord) -> str | None:
 
 def place(record: GateRecord) -> str:
     """What was compared with what."""
-    now = f"commit {record.candidate_commit[:12]}" if record.candidate_commit else "the working directory"
     if record.mode == "history":
-        return f"{now} against the stored sessions"
+        return "the newest stored run of each cell against the sessions before it"
+    now = f"commit {record.candidate_commit[:12]}" if record.candidate_commit else "the working directory"
     then = f" (commit {record.baseline_commit[:12]})" if record.baseline_commit else ""
     return clean(f"{now} against {record.baseline}{then}")
 
