@@ -1,7 +1,7 @@
 """A repository of a user, from `baseline save` on one commit to a gate on the next, with real artifacts.
 
-Real times are left to `benchmarks/gate_real.py`, for a machine that does nothing else; here the exact gates
-decide, which need no quiet.
+What real times are worth is left to `benchmarks/gate_real.py`, for a machine that does nothing else: here red
+is what the exact gates find, which need no quiet, and green may end without a verdict on the time.
 """
 
 from __future__ import annotations
@@ -81,3 +81,48 @@ def test_a_lost_artifact_is_rebuilt_from_its_commit(wider: Path) -> None:
     assert done.code == 1, done.err
     (cell,) = done.json()["cells"]
     assert any("was rebuilt: no archive of it" in note for note in cell["notes"])
+
+
+def test_a_green_run_in_a_fresh_clone(origin: Path, tmp_path: Path) -> None:
+    """A commit that changes no artifact: measured beside itself, it may at worst be too noisy to pass."""
+    place = clone(origin, tmp_path / "clone")
+    (place / "README").write_text("What this is.\n")
+    commit(place, "a word on it")
+    done = gate(place, "--json", "--max-regression", "50%", "--pairs", "7")
+    (cell,) = done.json()["cells"]
+    assert (cell["verdict"], done.code) in {("PASS", 0), ("INCONCLUSIVE", 3)}, done.err
+    assert cell["baseline_digest"] == cell["candidate_digest"]
+    assert {check["name"] for check in cell["checks"]} >= {"params", "macs", "bytes", "parity"}
+    assert all(check["passed"] is not False for check in cell["checks"])
+    first = cell["stages"][0]
+    assert first["pairs_wanted"] == 7
+    if cell["verdict"] == "PASS":
+        assert max(stage["ratio"] for stage in cell["stages"][-1:]) < 1.5
+
+
+def test_a_baseline_that_does_not_fit_its_artifact(origin: Path, tmp_path: Path) -> None:
+    """An altered count is no regression of an artifact that is the baseline's own."""
+    place = clone(origin, tmp_path / "clone")
+    path = place / "results" / "baselines" / "main.json"
+    saved = json.loads(path.read_text())
+    saved["cells"][0]["counts"]["params_deploy"] -= 1
+    path.write_text(json.dumps(saved))
+    done = gate(place, "--json")
+    assert done.code == 3, done.err
+    (cell,) = done.json()["cells"]
+    assert cell["verdict"] == "NOT MEASURED"
+    assert "does not fit its own artifact" in cell["reasons"][0]
+
+
+def test_a_damaged_archive_is_not_what_the_gate_measures(origin: Path, tmp_path: Path) -> None:
+    """Nor can it be rebuilt here, as no commit it was made from is at hand."""
+    place = clone(origin, tmp_path / "clone")
+    (archive,) = (place / "results" / "baselines" / "artifacts").rglob("*.tar")
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    archive.write_bytes(data)
+    shutil.rmtree(place / ".git")
+    done = gate(place, "--json")
+    assert done.code == 3, done.err
+    (cell,) = done.json()["cells"]
+    assert cell["verdict"] == "NOT MEASURED"

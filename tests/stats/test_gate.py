@@ -155,7 +155,7 @@ def test_drift_and_autocorrelation_of_block_times_change_nothing(seed: int) -> N
 
 @pytest.mark.parametrize("seed", [54, 55])
 def test_drift_and_autocorrelation_cost_no_pass_and_no_regression_where_the_gate_fits_them(seed: int) -> None:
-    """The sd of such pairs calibrates as well as any: unchanged cells pass, and the promised power is there."""
+    """The sd of such pairs calibrates as well as any: unchanged cells pass, and the power is there."""
     rng = np.random.default_rng(seed)
     sd = float(drifting_pairs(rng, (4000, 10), 0.0).std())
     pairs, limit = gate.propose(sd)
