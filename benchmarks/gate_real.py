@@ -93,13 +93,12 @@ def calibrated(root: Path, target: str, pairs: int) -> Setting:
     if path.exists():
         found = json.loads(path.read_text())
         found["achieved"] = {kind: tuple(values) for kind, values in found["achieved"].items()}
-        setting = Setting(**found)
-        if setting.conditions != conditions(target):
+        if (then := found.get("conditions")) != conditions(target):
             raise UsageError(
-                f"{path} is of other conditions: {setting.conditions}, not {conditions(target)}",
+                f"{path} is of other conditions: {then}, not {conditions(target)}",
                 "make them the same, or name another directory with --results",
             )
-        return setting
+        return Setting(**found)
     place = str(root / "calibrate")
     requests = [request for _, _, request in requests_of([MODEL], [target], [RESOLUTION])]
     cell = calibrate(requests, place, Said(), pairs=pairs).cells[0]
@@ -222,7 +221,7 @@ def _promise(kind: str, cells: list[GateCell], setting: Setting) -> tuple[str, b
         keeps = abs(caught - chance * count) <= _reach(chance, count)
         if kind == "10":
             promised += ", at least 19 of 20"
-            keeps = count - caught <= RUNS[kind] - 19
+            keeps = count - caught <= max(RUNS[kind], count) // 20
     return f"{achieved} | {count} | {_counted(verdicts)} | {promised} | {seen}", keeps
 
 

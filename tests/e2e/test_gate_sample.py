@@ -96,8 +96,6 @@ def test_a_green_run_in_a_fresh_clone(origin: Path, tmp_path: Path) -> None:
     assert all(check["passed"] is not False for check in cell["checks"])
     first = cell["stages"][0]
     assert first["pairs_wanted"] == 7
-    if cell["verdict"] == "PASS":
-        assert max(stage["ratio"] for stage in cell["stages"][-1:]) < 1.5
 
 
 def test_a_baseline_that_does_not_fit_its_artifact(origin: Path, tmp_path: Path) -> None:
@@ -114,15 +112,15 @@ def test_a_baseline_that_does_not_fit_its_artifact(origin: Path, tmp_path: Path)
     assert "does not fit its own artifact" in cell["reasons"][0]
 
 
-def test_a_damaged_archive_is_not_what_the_gate_measures(origin: Path, tmp_path: Path) -> None:
-    """Nor can it be rebuilt here, as no commit it was made from is at hand."""
-    place = clone(origin, tmp_path / "clone")
-    (archive,) = (place / "results" / "baselines" / "artifacts").rglob("*.tar")
+def test_a_damaged_archive_is_not_what_the_gate_measures(wider: Path) -> None:
+    """Nor can it be rebuilt here, as no commit that it was made from is at hand."""
+    (archive,) = (wider / "results" / "baselines" / "artifacts").rglob("*.tar")
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
-    shutil.rmtree(place / ".git")
-    done = gate(place, "--json")
+    shutil.rmtree(wider / ".git")
+    done = gate(wider, "--json")
     assert done.code == 3, done.err
     (cell,) = done.json()["cells"]
     assert cell["verdict"] == "NOT MEASURED"
+    assert "damaged or altered" in cell["reasons"][0]

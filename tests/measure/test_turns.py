@@ -8,16 +8,18 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 
-from tests.measure.fakes import FakeDevice, FakeSession, constant
+from tests.measure.fakes import FakeDevice, FakeSession, Latency, constant
 from vitbench.errors import TargetUnreachable
 from vitbench.measure import PairsResult, conclude_pairs, make_plan, measure_pairs
+from vitbench.measure.plan import in_turns
 from vitbench.measure.witness import beside
-from vitbench.records.schema import Plan
+from vitbench.records.schema import Block, Plan
 from vitbench.stats.pairs import log_ratio_of_turns
+from vitbench.stats.quantiles import t_half_width
 
 TURN_S = 0.02
 PLAN = make_plan("pairs").model_copy(update={"turn_s": TURN_S})
@@ -218,3 +220,87 @@ def test_swapping_the_sides_negates_the_log_ratio() -> None:
         result = run(machine, machine.side(0, constant(first)), machine.side(1, constant(second)))
         found.append([pair.log_ratio for pair in result.pairs])
     assert found[0] == pytest.approx([-each for each in found[1]], abs=1e-12)
+
+
+GATE = in_turns(make_plan("gate", blocks=2))
+
+
+def turn_ratios(first: Block, second: Block) -> list[float]:
+    """Log ratios of the medians of the turns of a pair."""
+    medians = [
+        [
+            statistics.median(block.samples.total_ns[begin:end])
+            for begin, end in pairwise((*block.turns, None))
+        ]
+        for block in (first, second)
+    ]
+    return [math.log(b / a) for a, b in zip(*medians, strict=False)]
+
+
+def gated(machine: Machine, first: Latency, second: Latency, plan: Plan = GATE) -> tuple[Block, Block]:
+    """The blocks of a gate's pair."""
+    result = run(machine, machine.side(0, first), machine.side(1, second), plan)
+    return result.blocks[0][0], result.blocks[1][0]
+
+
+def noisy(latency_ms: float, spread: float, seed: int) -> Latency:
+    draws = random.Random(seed)
+    return lambda iteration: latency_ms * math.exp(draws.gauss(0, spread))
+
+
+def test_a_gate_s_pair_ends_at_its_minima_where_the_ratio_is_known_by_then() -> None:
+    for block in gated(Machine(), constant(1.0), constant(1.1)):
+        # The faster one needs half a second, and the slower one has as many iterations.
+        assert len(block.samples.total_ns) == pytest.approx(500, abs=10)
+        lengths = {end - begin for begin, end in pairwise(block.turns)}
+        # Both as many iterations, so that as large a share of them has cold caches.
+        assert lengths == {5}
+        assert {pause.untimed_iterations for pause in block.pauses} == {1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gate_s_pair_goes_on_until_its_ratio_is_known(seed: int) -> None:
+    """Turns of 5 iterations that vary by 25 % have log ratios of about 0.19: 2 % need some 340 of them."""
+    blocks = gated(Machine(), noisy(1.0, 0.25, seed), noisy(1.0, 0.25, seed + 100))
+    ratios = turn_ratios(*blocks)
+    assert all(0.6 < sum(block.samples.total_ns) / 1e9 < 1.99 for block in blocks)
+
+    def half_width(count: int) -> float:
+        return t_half_width(statistics.stdev(ratios[:count]), count, 0.95)
+
+    assert half_width(len(ratios)) <= 0.02
+    # It was looked at after every two turns of either side, from half a second on.
+    least = next(count for count in range(100, len(ratios) + 1) if half_width(count) <= 0.02)
+    assert len(ratios) - least <= 1
+
+
+def test_a_gate_s_pair_ends_at_its_caps_where_it_never_is() -> None:
+    blocks = gated(Machine(), noisy(1.0, 0.8, 1), noisy(1.0, 0.8, 2))
+    assert t_half_width(statistics.stdev(turn_ratios(*blocks)), len(blocks[0].turns), 0.95) > 0.02
+    assert max(sum(block.samples.total_ns) / 1e9 for block in blocks) == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_gate_s_pair_ends_when_one_of_its_blocks_may_run_no_more() -> None:
+    """Fast iterations reach their number before the least time, and noise keeps the ratio unknown."""
+    fast, slow = gated(Machine(), noisy(0.1, 0.5, 1), noisy(0.11, 0.5, 2))
+    assert max(len(block.samples.total_ns) for block in (fast, slow)) == GATE.timed_max_iterations
+    assert abs(len(fast.turns) - len(slow.turns)) <= 1
+
+
+def test_slow_iterations_have_turns_of_three() -> None:
+    for block in gated(Machine(), constant(40.0), constant(44.0)):
+        assert {end - begin for begin, end in pairwise(block.turns)} == {3}
+        assert sum(block.samples.total_ns) / 1e9 == pytest.approx(2.0, abs=0.15)
+
+
+def test_swapping_the_sides_of_a_gate_negates_the_log_ratio_and_ends_as_early() -> None:
+    one = gated(Machine(), noisy(1.0, 0.25, 7), noisy(1.05, 0.25, 8))
+    other = gated(Machine(), noisy(1.05, 0.25, 8), noisy(1.0, 0.25, 7))
+    assert [len(block.turns) for block in one] == [len(block.turns) for block in other]
+    forward = log_ratio_of_turns(*series(one[0]), *series(one[1]))
+    assert forward == -log_ratio_of_turns(*series(other[0]), *series(other[1]))
+
+
+def series(block: Block) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What was timed, and where its turns began."""
+    return block.samples.total_ns, block.turns

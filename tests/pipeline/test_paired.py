@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.cli import vitbench
 from vitbench.catalog import resolve_target
-from vitbench.pipeline.paired import TURN_S, _can_take_turns, _macs_ratio
+from vitbench.pipeline.paired import _can_take_turns, _macs_ratio
 from vitbench.runtime import for_target
 
 NETWORK = """\
@@ -64,7 +64,7 @@ def test_a_comparison_on_a_cpu_is_timed_in_turns_on_one_cpu(tmp_path: Path) -> N
     (written,) = (tmp_path / "results").glob("2*.json")
     comparison = json.loads(written.read_text())
     for found in comparison["sides"]:
-        assert found["plan"]["turn_s"] == TURN_S
+        assert (found["plan"]["turn_s"], found["plan"]["turn_ci_width"]) == (0.02, None)
         (cpu,) = found["protocol"]["affinity"]
         assert cpu in found["environment"]["facts"]["fastest_cpus"]
-        assert all(block["pauses"] for block in found["blocks"])
+        assert all(block["turns"] for block in found["blocks"])

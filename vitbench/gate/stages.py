@@ -55,7 +55,7 @@ def judged(
 
 
 def in_cycles(comparison: Comparison, pairs: Sequence[Pair]) -> list[float] | None:
-    """Log ratios in clock cycles: those of time, and of the mean clocks of the blocks.
+    """Log ratios in clock cycles: those of time, and of the clocks right after the blocks.
 
     None unless the clock of every block is known.
     """
@@ -117,7 +117,7 @@ def _disturbed(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _clock_mhz(block: Block) -> float | None:
-    """The clock right after a block; None where it cannot be read.
+    """The clock right after a block, of GPUs its mean while it was timed; None where it cannot be read.
 
     That before it is of an idle device, or of one that the block before has sped up.
     """

@@ -234,12 +234,13 @@ class RunningBlock:
             turn: iterations at most; None for a block on its own.
         """
         left, had_enough = math.inf if turn is None else turn, self.enough
+        ends_when_known = self._setting.plan.turn_ci_width is None
         if turn is not None:
             self._turns.append(len(self._timed.total_ns))
             self._resume(time.perf_counter_ns() - self._left_ns, untimed_iterations(turn))
         while True:
             left -= self._request(left)
-            if self.capped or left <= 0 or (self.enough and not had_enough):
+            if self.capped or left <= 0 or (ends_when_known and self.enough and not had_enough):
                 break
             paused_ns = self._screen.refresh(self._timed, self._interval)
             if paused_ns is not None:

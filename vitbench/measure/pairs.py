@@ -84,7 +84,7 @@ def measure_pairs(
         attempts.fill(plan.blocks // 2, pairs.take)
     except KeyboardInterrupt as interrupt:
         raise PairsInterrupted(pairs.result()) from interrupt
-    return replace(pairs.result(), failure=attempts.failures[-1] if attempts.failures else None)
+    return replace(pairs.result(), failure=attempts.costly)
 
 
 class PairsInterrupted(KeyboardInterrupt):

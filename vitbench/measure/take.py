@@ -207,6 +207,7 @@ class Attempts:
         finished: those that ended with a measurement, whether or not it counts.
         lost: those that were lost with their link.
         failures: errors on the way, the first one first.
+        costly: the last of them that cost a slot or ended the attempts; None where none did.
     """
 
     taker: Taker
@@ -216,6 +217,7 @@ class Attempts:
     lost: int = 0
     crashes: int = 0
     failures: list[VitbenchError] = field(default_factory=list)
+    costly: VitbenchError | None = None
 
     def fill(self, wanted: int, take: Callable[[int], str | None]) -> None:
         """Attempt until so many slots are filled, or the device is out of reach.
@@ -231,16 +233,19 @@ class Attempts:
         """
         slots_left, replacements_left = wanted, wanted // 5
         while slots_left:
+            failed_before = len(self.failures)
             try:
                 void = self._attempt(take)
             except OutOfReach as gone:
                 self.failures.append(gone.error)
+                self.costly = gone.error
                 self.taker.notes.append(f"the device went out of reach: {gone.error.message}")
                 break
             if void is not None and replacements_left:
                 replacements_left -= 1
             else:
                 slots_left -= 1
+                self.costly = self.failures[-1] if len(self.failures) > failed_before else self.costly
         if not self.finished:
             raise self.failures[0]
 

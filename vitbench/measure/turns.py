@@ -39,10 +39,15 @@ def run_in_turns(sessions: tuple[Session, Session], settings: tuple[Setting, Set
         each.warm_up()
     order = list(running)
     width = settings[0].plan.turn_ci_width
+    turns = [each.turn_iterations for each in running]
+    if width is not None:
+        # Of one length, so that the share of iterations on cold caches is the same.
+        turns = [max(turns)] * 2
+    length = dict(zip(running, turns, strict=True))
     while not (all(each.enough for each in running) if width is None else _known(running, width)):
         for each in order:
             if not each.capped:
-                each.sample(each.turn_iterations)
+                each.sample(length[each])
         order.reverse()
     after = (first.probe(), second.probe())
     return (

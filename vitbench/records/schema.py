@@ -81,7 +81,7 @@ class Plan(Part):
     take longer than `cell_limit_s` is not measured. The two blocks of a pair are timed in turns of about
     `turn_s`, both their processes loaded and one of them waiting; None: one block after the other. A turn has
     `turn_min_iterations` at least, a window where that is None. Turns end when the ratio of the pair is known
-    to `turn_ci_width`, half of its 95 % interval; None: when either block is known to `ci_width`.
+    to `turn_ci_width`, half of its 95 % interval; None: when both blocks are known to `ci_width`.
     """
 
     preset: Literal["full", "pairs", "gate", "study", "quick", "quick-pairs", "choice", "paper"]
