@@ -144,7 +144,7 @@ def taken(place: Path) -> dict[int, GateRecord]:
 
 def run(kinds: list[str], root: Path, target: str, setting: Setting, runs: int | None) -> None:
     """The gates that are missing, one of each kind in turn: what is stopped early has some of all."""
-    wanted = {kind: runs or RUNS[kind] for kind in kinds}
+    wanted = {kind: RUNS[kind] if runs is None else runs for kind in kinds}
     for seed in range(max(wanted.values())):
         for kind, count in wanted.items():
             if seed < count and seed not in taken(root / kind):
@@ -268,7 +268,9 @@ def main() -> None:
     parser.add_argument(
         "--kinds", type=_kinds, default=",".join(RUNS), help="of null, 10, 5, cost (default: all)"
     )
-    parser.add_argument("--runs", type=int, help="gates of each kind (default: 50, 20, 20, 1)")
+    parser.add_argument(
+        "--runs", type=int, help="gates of each kind, 0 to summarise alone (default: 50, 20, 20, 1)"
+    )
     parser.add_argument("--pairs", type=int, default=LONG_PAIRS, help="pairs of each long run (default: 40)")
     parser.add_argument("--target", default="cpu", help="target (default: cpu)")
     parser.add_argument("--results", type=Path, default=Path("results/gate-real"))
