@@ -96,7 +96,10 @@ def test_the_attention_block_at_one_grid(tmp_path: Path) -> None:
         for profile in comparison.profiles:
             assert profile is not None
             assert profile.attention_ms is not None
-            assert 0.5 * profile.total_ms < profile.attention_ms <= profile.total_ms
+            # Beside the runtime's own changes of layout, which are of no layer of the network.
+            own = [each.ms for each in profile.operators if not each.op_type.startswith("Reorder")]
+            assert 0.5 * sum(own) < profile.attention_ms
+            assert profile.attention_ms + profile.unattributed_ms == pytest.approx(profile.total_ms, rel=1e-3)
     assert "Time by layer" in done.out
     matched = next(each for each in comparisons if each.row.part == "matched")
     assert 0.95 < matched.row.macs_ratio < 1.05

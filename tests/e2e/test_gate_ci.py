@@ -151,7 +151,9 @@ def test_the_action_on_a_green_commit(green: Path, path_with_vitbench: str) -> N
 
 def test_the_action_on_a_red_commit(red: Path, path_with_vitbench: str) -> None:
     """In two stages, with annotations beside JSON that stays JSON."""
-    code, outputs, out, err = run_action(red, path_with_vitbench, arguments="--simulated --json", install="")
+    code, outputs, out, err = run_action(
+        red, path_with_vitbench, arguments="--simulated --json --seed 1", install=""
+    )
     assert (code, outputs) == (1, {"exit-code": "1"}), err
     (cell,) = json.loads(out)["cells"]
     assert (cell["verdict"], len(cell["stages"])) == ("REGRESSION", 2)

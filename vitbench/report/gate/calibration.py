@@ -64,7 +64,7 @@ def tables(found: Calibration) -> list[str]:
 def as_json(found: Calibration) -> str:
     """Everything that is known."""
     cells = [
-        {**vars(each), "noise": {**vars(each.noise), "differences": list(each.noise.differences)}}
+        {**vars(each), "noise": {**vars(each.noise), "plan": each.noise.plan.model_dump()}}
         for each in found.cells
     ]
     return json.dumps({"cells": cells, "all_pass": found.all_pass, "usual_s": found.usual_s}, indent=1) + "\n"
