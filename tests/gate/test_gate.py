@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gate.scripted import Scene, write_target
-from vitbench.errors import TargetUnreachable, UsageError
+from vitbench.errors import UsageError
 from vitbench.gate.baseline import place_of, read
 from vitbench.gate.outcome import exit_code
 from vitbench.gate.request import AskedGate
@@ -217,87 +217,6 @@ def test_a_cell_s_own_limit_and_pairs(scene: Scene, tmp_path: Path) -> None:
     (cell,) = record.cells
     assert (cell.verdict, cell.limit, len(cell.stages[0].log_ratios)) == ("PASS", 0.15, 12)
     assert record.notes == ('[[cells]] match = "effvit-b7*" covers no cell of this gate',)
-
-
-def test_a_device_that_dies_is_neither_pass_nor_regression(scene: Scene, tmp_path: Path) -> None:
-    write_target(tmp_path)
-    save()
-    scene.dies_at = 0
-    heard = Heard()
-    record = run(heard=heard)
-    (cell,) = record.cells
-    assert cell.verdict == "NOT MEASURED"
-    assert "exited with code 70" in cell.reasons[0]
-    assert exit_code(record) == 5
-    assert any("scripted crash" in note for note in heard.notes)
-
-
-def test_a_device_that_leaves_in_the_middle(scene: Scene, tmp_path: Path) -> None:
-    """What it measured until then decides nothing, whatever it says."""
-    write_target(tmp_path)
-    save()
-    write_target(tmp_path, latency_ms=6.0)
-    scene.leaves_at = 11
-    record = run()
-    (cell,) = record.cells
-    assert len(cell.stages[0].log_ratios) == 5
-    assert cell.stages[0].outcome == "open"
-    assert cell.verdict == "NOT MEASURED"
-    assert exit_code(record) == 4
-    assert exit_code(record, allow_inconclusive=True) == 4
-
-
-def test_a_device_that_leaves_in_the_middle_regresses_by_memory_as_little(
-    scene: Scene, tmp_path: Path
-) -> None:
-    write_target(tmp_path)
-    save()
-    scene.scripts.clear()
-    scene.memory_mb = {"baseline": 100.0, "candidate": 112.0}
-    scene.leaves_at = 11
-    record = run()
-    (cell,) = record.cells
-    assert "memory" not in {check.name for check in cell.checks}
-    assert (cell.verdict, exit_code(record)) == ("NOT MEASURED", 4)
-
-
-@pytest.mark.parametrize(("befalls", "code"), [("leaves_at", 4), ("dies_at", 5)])
-@pytest.mark.parametrize("block", [40, 60, 71])
-def test_a_device_that_is_lost_in_the_second_stage(
-    scene: Scene, tmp_path: Path, befalls: str, code: int, block: int
-) -> None:
-    """From its first block, in its middle, with its last: a regression needs the whole of both stages."""
-    write_target(tmp_path)
-    save()
-    write_target(tmp_path, latency_ms=6.0)
-    setattr(scene, befalls, block)
-    record = run()
-    (cell,) = record.cells
-    assert cell.stages[0].outcome == "flagged"
-    assert (cell.verdict, exit_code(record)) == ("NOT MEASURED", code)
-    assert exit_code(record, allow_inconclusive=True) == code
-
-
-def test_one_cell_that_fails_does_not_stop_the_others(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_target(tmp_path, name="board")
-    write_target(tmp_path, name="gone")
-    save(targets=("gone", "board"))
-
-    def unreachable(target: object) -> object:
-        if getattr(target, "name", "") == "gone":
-            raise TargetUnreachable("no route to gone", "plug it in")
-        return original(target)
-
-    from vitbench import transport
-
-    original = transport.open
-    monkeypatch.setattr(transport, "open", unreachable)
-    record = run()
-    assert [cell.verdict for cell in record.cells] == ["NOT MEASURED", "PASS"]
-    assert record.cells[0].reasons == ("no route to gone", "plug it in")
-    assert exit_code(record) == 4
 
 
 def test_a_baseline_of_another_machine(scene: Scene, tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
@@ -64,7 +62,9 @@ def gate_history(
         )
     current = _current(shown)
     cells = tuple(
-        _waived(_judged(each, limit or _limit_of(config, each)), each, config, started.date())
+        _waived(_judged(each, limit or _limit_of(config, each)), each, config, started.date()).model_copy(
+            update={"label": _label(each, current)}
+        )
         for each in current
     )
     return GateRecord(
@@ -86,18 +86,23 @@ def gate_history(
 
 def _not_judged(found: Sequence[CellHistory], current: Sequence[CellHistory]) -> list[str]:
     """Notes on cells with runs of other machines or protocols: a reader may take them for judged."""
-    others = [(each.label, sum(_same_cell(other, each) for other in found) - 1) for each in current]
+    others = [(each, sum(_cell_of(other) == _cell_of(each) for other in found) - 1) for each in current]
     return [
-        f"{label}: not judged are the older runs of {count} other machine{'s' * (count > 1)} or "
-        f"protocol{'s' * (count > 1)}"
-        for label, count in others
+        f"{_label(each, current)}: not judged are the older runs of {count} other "
+        f"machine{'s' * (count > 1)} or protocol{'s' * (count > 1)}"
+        for each, count in others
         if count
     ]
 
 
-def _same_cell(one: CellHistory, other: CellHistory) -> bool:
-    names = [each.label.removesuffix(f" {each.precision}") for each in (one, other)]
-    return names[0] == names[1] and one.precision == other.precision
+def _cell_of(history: CellHistory) -> tuple[str, str]:
+    return history.label, history.precision
+
+
+def _label(history: CellHistory, current: Sequence[CellHistory]) -> str:
+    """What a cell is called: by its precision as well, where it is judged in several."""
+    several = sum(each.label == history.label for each in current) > 1
+    return f"{history.label} {history.precision}" if several else history.label
 
 
 def _waived(cell: GateCell, found: CellHistory, config: Config, today: date) -> GateCell:
@@ -114,20 +119,13 @@ def _limit_of(config: Config, cell: CellHistory) -> float:
 
 
 def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
-    """Of each cell the machine and protocol of its newest run: only there is something new to judge.
-
-    Of two precisions each is a cell, and is called by it.
-    """
+    """Of each cell the machine and protocol of its newest run: only there is something new to judge."""
     newest: dict[tuple[str, str], CellHistory] = {}
     for each in found:
-        key = (each.label, each.precision)
-        if key not in newest or each.newest_utc > newest[key].newest_utc:
-            newest[key] = each
-    several = Counter(label for label, _ in newest)
-    return [
-        replace(each, label=f"{each.label} {each.precision}") if several[each.label] > 1 else each
-        for each in newest.values()
-    ]
+        known = newest.get(_cell_of(each))
+        if known is None or each.newest_utc > known.newest_utc:
+            newest[_cell_of(each)] = each
+    return list(newest.values())
 
 
 def _judged(found: CellHistory, limit: float) -> GateCell:
