@@ -85,8 +85,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests; artifacts are shared within one test session."""
+def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests; workers of one test session share artifacts."""
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        base = base.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VITBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        # Else each of hundreds of commands compiles all of vitbench anew.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("VITBENCH_CACHE", str(base / "cache"))
         yield

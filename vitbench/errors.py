@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from vitbench.text import clean_lines
@@ -18,6 +19,15 @@ class ExitCode(IntEnum):
     TOOL = 5
     BUG = 101
     INTERRUPTED = 130
+
+
+def worst(codes: Iterable[int], *, allow_inconclusive: bool = False) -> int:
+    """The highest of the exit codes of several cells; 0 of none. With `allow_inconclusive` a 3 is a 0.
+
+    Code by code: what is allowed must not hide the 2 of another cell, which is less than a 3.
+    """
+    allowed = {ExitCode.INCONCLUSIVE} if allow_inconclusive else set()
+    return max((int(code) for code in codes if code not in allowed), default=int(ExitCode.OK))
 
 
 class VitbenchError(Exception):

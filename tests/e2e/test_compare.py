@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.example_records import example_record
-from tests.e2e.cli import COMMAND, vitbench
+from tests.e2e.cli import COMMAND, Done, vitbench
 from vitbench import catalog
 from vitbench.records.comparison import Comparison
 from vitbench.records.store import Store
@@ -38,12 +38,20 @@ def test_what_cannot_be_compared(arguments: list[str], message: str, hint: str, 
     assert not done.out
 
 
-def test_models_on_a_scripted_target(tmp_path: Path) -> None:
-    done = vitbench("compare", "effvit-b1", "effvit-b2", *SIM, "--report", "page", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """Two models on a scripted target, which cannot time layers."""
+    place = tmp_path_factory.mktemp("scripted")
+    asked = ("--report", "page", "--profile")
+    return place, vitbench("compare", "effvit-b1", "effvit-b2", *SIM, *asked, cwd=place)
+
+
+def test_models_on_a_scripted_target(scripted: tuple[Path, Done]) -> None:
+    place, done = scripted
     assert done.code == 0, done.err
     assert "effvit-b2/effvit-b1" in done.out
     assert "SIMULATED" in done.out
-    ((comparison,), _) = Store(tmp_path / "results").records()
+    ((comparison,), _) = Store(place / "results").records()
     assert isinstance(comparison, Comparison)
     assert comparison.ratio is not None
     script = catalog.resolve_target("sim").sim
@@ -52,11 +60,11 @@ def test_models_on_a_scripted_target(tmp_path: Path) -> None:
     assert comparison.ratio.ratio == pytest.approx(planted, rel=0.01)
     assert comparison.ratio.low < comparison.ratio.ratio < comparison.ratio.high
     assert [record.workload.model for record in comparison.sides] == ["effvit-b1", "effvit-b2"]
-    assert {path.name for path in (tmp_path / "page").iterdir()} >= {"report.md", "report.csv", "report.json"}
+    assert {path.name for path in (place / "page").iterdir()} >= {"report.md", "report.csv", "report.json"}
 
 
-def test_a_target_that_cannot_time_layers_says_so(tmp_path: Path) -> None:
-    done = vitbench("compare", "effvit-b1", "effvit-b2", *SIM, "--profile", cwd=tmp_path)
+def test_a_target_that_cannot_time_layers_says_so(scripted: tuple[Path, Done]) -> None:
+    _, done = scripted
     assert done.code == 0, done.err
     assert "no time by layer: the sim runtime cannot tell the time of each layer" in done.err
     assert "Time by layer" not in done.out

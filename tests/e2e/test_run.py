@@ -70,7 +70,8 @@ def test_record_holds_everything(measured: tuple[Path, Done]) -> None:
 
 def test_second_run_reuses_the_artifact_and_says_so(measured: tuple[Path, Done]) -> None:
     directory, _ = measured
-    done = vitbench("run", *QUICK, "--json", cwd=directory, VITBENCH_CACHE=str(directory / "cache"))
+    cache = {"VITBENCH_CACHE": str(directory / "cache")}
+    done = vitbench("run", *QUICK, "--blocks", "1", "--json", cwd=directory, **cache)
     assert done.code == 0, done.err
     assert "reused artifact" in done.err
     (row,) = done.json()
@@ -81,7 +82,9 @@ def test_second_run_reuses_the_artifact_and_says_so(measured: tuple[Path, Done])
 
 
 def test_no_cache_builds_anew(measured: tuple[Path, Done]) -> None:
-    done = vitbench("run", *QUICK, "--no-cache", cwd=measured[0])
+    directory, _ = measured
+    cache = {"VITBENCH_CACHE": str(directory / "cache")}
+    done = vitbench("run", *QUICK, "--blocks", "1", "--no-cache", cwd=directory, **cache)
     assert done.code == 0, done.err
     assert "built artifact" in done.err
 
@@ -95,7 +98,7 @@ def test_a_changed_line_of_the_attention_invalidates_the_artifact(tmp_path: Path
     environment = {"PYTHONPATH": str(copy), "VITBENCH_CACHE": str(tmp_path / "cache")}
 
     def notes() -> str:
-        done = vitbench("run", *QUICK, cwd=copy, **environment)
+        done = vitbench("export", "-m", "attention-4x16:7x7", "-t", "cpu", cwd=copy, **environment)
         assert done.code == 0, done.err
         return done.err
 
@@ -106,9 +109,9 @@ def test_a_changed_line_of_the_attention_invalidates_the_artifact(tmp_path: Path
     assert "built artifact" in notes()
 
 
-def test_damaged_artifact_is_detected_and_rebuilt(tmp_path: Path) -> None:
+def test_damaged_artifact_is_detected_and_rebuilt(measured: tuple[Path, Done], tmp_path: Path) -> None:
+    shutil.copytree(measured[0] / "cache", tmp_path / "cache")
     cache = {"VITBENCH_CACHE": str(tmp_path / "cache")}
-    assert vitbench("run", *QUICK, cwd=tmp_path, **cache).code == 0
     (model,) = (tmp_path / "cache").rglob("*.onnx")
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
@@ -116,7 +119,7 @@ def test_damaged_artifact_is_detected_and_rebuilt(tmp_path: Path) -> None:
     verified = vitbench("cache", "verify", cwd=tmp_path, **cache)
     assert verified.code == 3
     assert "altered" in verified.out
-    done = vitbench("run", *QUICK, cwd=tmp_path, **cache)
+    done = vitbench("run", *QUICK, "--blocks", "1", cwd=tmp_path, **cache)
     assert done.code == 0, done.err
     assert "rebuilt artifact" in done.err
     assert vitbench("cache", "verify", cwd=tmp_path, **cache).code == 0
@@ -136,6 +139,7 @@ def test_matrix_has_a_row_for_every_cell(tmp_path: Path) -> None:
         "-b",
         "1,4",
         "--json",
+        *("--blocks", "1", "--allow-inconclusive"),
         cwd=tmp_path,
     )
     assert done.code == 0, done.err
@@ -195,8 +199,8 @@ def test_process_that_dies_every_time_is_a_tool_error_and_the_matrix_goes_on(tmp
 
 def test_throughput_searches_for_its_batch(tmp_path: Path) -> None:
     done = vitbench(
-        *("run", "-m", "effvit-b0:32", "-t", "sim", "--metric", "throughput", "--batch", "auto"),
-        *("--quick", "--allow-inconclusive", "--json"),
+        *("run", "-m", "attention-4x16:7x7", "-t", "sim", "--metric", "throughput", "--batch", "auto"),
+        *("--quick", "--blocks", "1", "--allow-inconclusive", "--json"),
         cwd=tmp_path,
     )
     assert done.code == 0, done.err
@@ -208,7 +212,7 @@ def test_throughput_searches_for_its_batch(tmp_path: Path) -> None:
 
 def test_throughput_of_batches_on_this_machine(tmp_path: Path) -> None:
     done = vitbench(
-        *("run", "-m", "effvit-b0:32", "-t", "cpu", "--metric", "throughput", "--batch", "1,4"),
+        *("run", "-m", "attention-4x16:7x7", "-t", "cpu", "--metric", "throughput", "--batch", "1,4"),
         *("--quick", "--allow-inconclusive", "--json"),
         cwd=tmp_path,
     )

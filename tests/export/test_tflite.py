@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,25 @@ pytestmark = pytest.mark.tflite
 TARGET = catalog.resolve_target("cpu-tflite")
 
 
+TOY = "attention-4x16+softmax:7x7"
+
+
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
-    return ArtifactCache(tmp_path_factory.mktemp("tflite"))
+def cache() -> ArtifactCache:
+    return ArtifactCache()
+
+
+@pytest.fixture
+def converted(cache: ArtifactCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactCache:
+    """An empty cache, and a converter that gives at once what it gave for `TOY` before."""
+    made = artifact_of(TOY, cache)
+
+    def convert(_job: object, path: Path) -> Answer:
+        shutil.copyfile(made.model_file, path)
+        return Answer(seconds=0.0, outputs=made.manifest.outputs, partitions=())
+
+    monkeypatch.setattr(tflite_artifact, "_convert", convert)
+    return ArtifactCache(tmp_path / "cache")
 
 
 def artifact_of(name: str, cache: ArtifactCache, **more: Any) -> Artifact:
@@ -47,7 +65,7 @@ def graph_of(artifact: Artifact) -> GraphFacts:
         ("effvit-b0:64x96", {"relu": "key-sum"}),
         ("effvit-l0-backbone:64x64", {"relu": "key-sum"}),
         ("effvit-b0-cityscapes:64x128", {"relu": "key-sum", "bicubic": "matmul"}),
-        ("attention-4x16+softmax:7x7", {"softmax": "products"}),
+        (TOY, {"softmax": "products"}),
         ("fastvit-t8:64x64", {}),
     ],
 )
@@ -121,7 +139,7 @@ def test_a_converter_that_is_killed_says_what_to_do(
 
 
 def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
-    cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch
+    converted: ArtifactCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true_count = tflite_artifact.count_tflite
 
@@ -130,12 +148,12 @@ def test_counters_that_disagree_are_a_bug_that_names_both_numbers(
         return type(found)(**{**vars(found), "macs": found.macs + 1})
 
     monkeypatch.setattr(tflite_artifact, "count_tflite", one_more)
-    with pytest.raises(VitbenchError, match="the counters disagree on macs of attention-4x16:14x7") as caught:
-        artifact_of("attention-4x16:14x7", cache)
+    with pytest.raises(VitbenchError, match=re.escape(f"the counters disagree on macs of {TOY}")) as caught:
+        artifact_of(TOY, converted)
     assert caught.value.exit_code == 101
 
 
-def test_outputs_of_other_names_are_a_bug(cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_of_other_names_are_a_bug(converted: ArtifactCache, monkeypatch: pytest.MonkeyPatch) -> None:
     true_convert = tflite_artifact._convert
 
     def renamed(*arguments: Any) -> Answer:
@@ -145,4 +163,4 @@ def test_outputs_of_other_names_are_a_bug(cache: ArtifactCache, monkeypatch: pyt
 
     monkeypatch.setattr(tflite_artifact, "_convert", renamed)
     with pytest.raises(VitbenchError, match=r"gives \['other'\]"):
-        artifact_of("attention-4x16:14x7", cache)
+        artifact_of(TOY, converted)

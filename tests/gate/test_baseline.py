@@ -60,7 +60,7 @@ def test_a_baseline_says_what_it_is_of(scene: Scene, tmp_path: Path) -> None:
     text = told.shown(saved, place, as_json=False)
     assert "script" in text
     assert json.loads(told.shown(saved, place, as_json=True))["present"] == {cell.digest: True}
-    assert "attention-8x16:8x8 on board" in told.listed(summaries(place), as_json=False)
+    assert "attention-8x16:8x8 on board" in told.listed(summaries(place), as_json=False, screen=Screen())
 
 
 def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) -> None:
@@ -204,6 +204,20 @@ def test_prune_keeps_what_a_baseline_names(scene: Scene, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="no baseline 'old'"):
         listing.prune(place, ["old"], None, dry_run=False)
     assert "0.0 MB" in told.pruned(done, as_json=False)
+
+
+def test_prune_leaves_a_shelf_that_others_may_share(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    path = tmp_path / "results" / "baselines" / "main.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "artifacts": "../../shared"}))
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / f"{'b' * 64}.tar").write_bytes(bytes(1000))
+    place = place_of("main", "results")
+    assert listing.prune(place, [], None, dry_run=False).artifacts == ()
+    assert listing.prune(place, [], "../../shared", dry_run=True).artifacts == ("b" * 64,)
 
 
 def test_prune_refuses_where_a_baseline_cannot_be_read(scene: Scene, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from tests.gate.scripted import Scene, write_target
 from tests.gate.test_gate import MODEL, Heard, save
-from vitbench.errors import MeasurementInvalid, UsageError
+from vitbench import transport
+from vitbench.catalog.specs import TargetSpec
+from vitbench.errors import MeasurementInvalid, TargetUnreachable, UsageError
 from vitbench.gate.calibration import Noise, calibration
 from vitbench.gate.config import Config, limits_of
 from vitbench.gate.cost import CellCost, estimate, in_words
@@ -95,6 +97,48 @@ def test_a_device_that_leaves_is_not_calibrated(scene: Scene, tmp_path: Path) ->
     requests = [request for _, _, request in requests_of([MODEL], ["board"], [])]
     with pytest.raises(MeasurementInvalid, match="only 4 of 20 pairs"):
         calibrate(requests, "results", Heard())
+
+
+def test_what_was_found_outlives_cells_that_fail(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("board", "gone"):
+        write_target(tmp_path, name=name)
+    original = transport.open
+
+    def unreachable(target: TargetSpec) -> object:
+        if target.name == "gone":
+            raise TargetUnreachable("no route to gone")
+        return original(target)
+
+    monkeypatch.setattr(transport, "open", unreachable)
+    requests = [request for _, _, request in requests_of([MODEL], ["gone", "board"], [])]
+    heard = Heard()
+    found = calibrate(requests, "results", heard, pairs=10)
+    assert [each.noise.target for each in found.cells] == ["board"]
+    assert found.exit_code == 4
+    assert any("no route to gone" in note for note in heard.notes)
+    assert json.loads(as_json(found))["failures"] == ["no route to gone"]
+    with pytest.raises(TargetUnreachable):
+        calibrate(requests[:1], "results", heard, pairs=10)
+
+
+def test_ctrl_c_leaves_the_proposals_that_were_found(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_target(tmp_path)
+    befall = scene.befall
+
+    def interrupt(block: int) -> None:
+        # A check and twenty blocks, then the check of the next cell.
+        if len(scene.opened) > 22:
+            raise KeyboardInterrupt
+        befall(block)
+
+    monkeypatch.setattr(scene, "befall", interrupt)
+    requests = [request for _, _, request in requests_of([MODEL, "attention-8x16:8x8"], ["board"], [])]
+    found = calibrate(requests, "results", Heard(), pairs=10)
+    assert (len(found.cells), found.interrupted, found.exit_code) == (1, True, 130)
 
 
 def test_costs() -> None:

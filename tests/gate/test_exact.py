@@ -126,6 +126,9 @@ def test_small_and_unknown_memory() -> None:
     check = compare_memory(*small, 0.10)
     assert check is not None
     assert check.passed
+    from_nothing = compare_memory([block(peak_memory_mb=0.0)], [block(peak_memory_mb=5.0)], 0.10)
+    assert from_nothing is not None
+    assert (from_nothing.passed, from_nothing.note) == (False, "10% is tolerated")
     unknown = [block(peak_memory_mb=None)]
     assert compare_memory(unknown, unknown, 0.10) is None
 

@@ -16,10 +16,15 @@ from vitbench.gate.outcome import exit_code
 from vitbench.gate.request import AskedGate
 from vitbench.gate.save import requests_of
 from vitbench.measure import CellProgress
+from vitbench.pipeline import device as device_of_pipeline
+from vitbench.pipeline import gate_cell
 from vitbench.pipeline.baseline import save_baseline
+from vitbench.pipeline.device import Device, KnownParity
 from vitbench.pipeline.gate import gate_baseline
+from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Comparison
 from vitbench.records.gate import GateRecord
+from vitbench.records.schema import Header
 from vitbench.records.store import Store
 
 MODEL = "attention-8x16:4x4"
@@ -243,6 +248,28 @@ def test_a_baseline_of_another_protocol(scene: Scene, tmp_path: Path) -> None:
     assert "another protocol: streams 2 and 1" in cell.reasons[0]
     assert exit_code(record) == 3
     assert cell.stages == ()
+
+
+def test_a_baseline_whose_artifact_runs_in_another_way_now(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The candidate runs as it was saved, the baseline's artifact does not: nothing to compare with."""
+    write_target(tmp_path)
+    save()
+    made: list[Header] = []
+
+    def make_header(device: Device, progress: Progress, known: KnownParity | None = None) -> Header:
+        header = device_of_pipeline.make_header(device, progress, known)
+        made.append(header)
+        streams = len(made)
+        return header.model_copy(update={"protocol": header.protocol.model_copy(update={"streams": streams})})
+
+    monkeypatch.setattr(gate_cell, "make_header", make_header)
+    record = run()
+    assert len(made) == 2
+    assert record.cells[0].verdict == "NOT MEASURED"
+    assert "another protocol: streams 1 and 2" in record.cells[0].reasons[0]
+    assert exit_code(record) == 3
 
 
 def test_a_candidate_that_has_no_name_any_more(scene: Scene, tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_each_precision_is_a_cell(tmp_path: Path) -> None:
     assert not record.notes
 
 
+def test_each_metric_is_a_cell(tmp_path: Path) -> None:
+    """A good throughput hides no slower latency."""
+    store(tmp_path, [*steady(12), 22.0])
+    store(tmp_path, steady(13), start=100, protocol={"metric": "throughput"})
+    record = judge(tmp_path)
+    verdicts = {cell.label.rpartition(" ")[2]: cell.verdict for cell in record.cells}
+    assert set(verdicts) == {"latency", "throughput"}
+    assert verdicts["latency"] == "REGRESSION"
+
+
 def test_a_noisy_history_is_inconclusive(tmp_path: Path) -> None:
     store(tmp_path, [*steady(12, sd=0.05), 21.0])
     record = judge(tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.gate.scripted import Scene, write_target
 from tests.gate.test_gate import Heard, run, save
 from vitbench.errors import TargetUnreachable
 from vitbench.gate.outcome import exit_code
+from vitbench.pipeline.bench import Bench
 
 
 def test_a_device_that_dies_is_neither_pass_nor_regression(scene: Scene, tmp_path: Path) -> None:
@@ -91,3 +94,50 @@ def test_one_cell_that_fails_does_not_stop_the_others(
     assert [cell.verdict for cell in record.cells] == ["NOT MEASURED", "PASS"]
     assert record.cells[0].reasons == ("no route to gone", "plug it in")
     assert exit_code(record) == 4
+
+
+def test_a_full_disk_costs_its_cell_and_no_other(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was decided before stands, and so do its finished pairs: the next command saves them."""
+    write_target(tmp_path, name="board")
+    write_target(tmp_path, name="other")
+    save(targets=("board", "other"))
+    write_target(tmp_path, name="board", latency_ms=6.0)
+    befall, begun = scene.befall, len(scene.opened)
+
+    def full(block: int) -> None:
+        # Two checks of each cell's sides, the first cell's twenty blocks, some of the second's.
+        if len(scene.opened) == begun + 4 + 20 + 8:
+            raise OSError(errno.ENOSPC, "No space left on device", "/tmp/input.bin")
+        befall(block)
+
+    monkeypatch.setattr(scene, "befall", full)
+    heard = Heard()
+    record = run(heard=heard)
+    assert [cell.verdict for cell in record.cells] == ["REGRESSION", "NOT MEASURED"]
+    assert record.cells[1].reasons[0] == "No space left on device: `/tmp/input.bin`"
+    assert (record.cells[1].exit_code, exit_code(record)) == (2, 1)
+    monkeypatch.setattr(scene, "befall", befall)
+    run(heard=heard)
+    assert any("saved 3 finished pairs" in note for note in heard.notes)
+
+
+def test_ctrl_c_while_links_close_loses_no_verdict(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_target(tmp_path)
+    save()
+    write_target(tmp_path, latency_ms=6.0)
+
+    leave = Bench.__exit__
+
+    def interrupted(bench: Bench, *error: Any) -> None:
+        leave(bench, *error)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "__exit__", interrupted)
+    record = run()
+    assert record.interrupted
+    assert [cell.verdict for cell in record.cells] == ["REGRESSION"]
+    assert exit_code(record) == 1

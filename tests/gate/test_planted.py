@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import AbstractContextManager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -32,14 +31,15 @@ def test_it_is_in_the_second_side_alone(model: Path, inputs: list[TensorFile]) -
             return open_session(link, engine, model, engine.load_options(block=block), inputs[:1])
 
         result = measure.measure_pairs((session, session), plan)
-    first, second = (median(block.median_ms for block in side) for side in result.blocks)
-    assert second / first == pytest.approx(1 + SHARE, rel=0.5)
+    # The fastest of some hundred: whatever else runs beside this makes iterations slower, never faster.
+    compute, *copies = (
+        [min(ns for block in side for ns in getattr(block.samples, part)) for side in result.blocks]
+        for part in ("compute_ns", "h2d_ns", "d2h_ns")
+    )
+    assert compute[1] / compute[0] == pytest.approx(1 + SHARE, rel=0.5)
     # Inside of the call that computes, where it is timed; the copies around it take what they took.
-    for part in ("h2d_ns", "d2h_ns"):
-        before_ns, after_ns = (
-            median(ns for block in side for ns in getattr(block.samples, part)) for side in result.blocks
-        )
-        assert after_ns < before_ns * SHARE / 2 + 10_000
+    for first, second in copies:
+        assert second < first * SHARE / 2 + 10_000
     assert hashlib.sha256(model.read_bytes()).hexdigest() == before
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,10 +79,10 @@ def test_only_the_ten_longest_operators_are_kept() -> None:
     assert [each.op_type for each in found.operators] == [f"Op{index}" for index in range(11, 1, -1)]
 
 
-def profiled(asked: Asked, cache: Path) -> list[Profile]:
+def profiled(asked: Asked) -> list[Profile]:
     """Profiles of both sides of the first row of softmax against relu."""
     request = parse_study(["softmax", "relu"], asked)
-    with Bench(request, ArtifactCache(cache), Noted()) as bench:
+    with Bench(request, ArtifactCache(), Noted()) as bench:
         return [profile(bench.device(cell, request.rows[0].plan)) for cell in request.rows[0].cells]
 
 
@@ -95,8 +94,8 @@ def profiled(asked: Asked, cache: Path) -> list[Profile]:
     ],
     ids=["the block alone", "a whole network"],
 )
-def test_attention_is_found_in_both_kinds(asked: Asked, whole: bool, tmp_path: Path) -> None:
-    for found in profiled(asked, tmp_path):
+def test_attention_is_found_in_both_kinds(asked: Asked, whole: bool) -> None:
+    for found in profiled(asked):
         assert found.attention_ms is not None
         assert found.core_ms is not None
         assert found.unattributed_ms is not None

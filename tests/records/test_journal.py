@@ -129,6 +129,22 @@ def test_a_comparison_killed_before_its_first_pair_only_clears_up(tmp_path: Path
     assert store.records() == ([], [])
 
 
+def test_an_abandoned_comparison_is_saved_by_the_next_command(tmp_path: Path) -> None:
+    """Also while the process that abandoned it lives on; one that had finished nothing is dropped at once."""
+    store, whole = Store(tmp_path), example_comparison()
+    going = Journal.start(store, begun(whole))
+    going.abandon()
+    assert list(store.running_dir.iterdir()) == []
+    going = Journal.start(store, begun(whole))
+    pair = whole.pairs[0]
+    blocks = (whole.sides[0].blocks[pair.blocks[0]], whole.sides[1].blocks[pair.blocks[1]])
+    going.add_pair(FinishedPair(pair=pair, blocks=blocks))
+    going.abandon()
+    (found,) = recover(store, conclude, conclude_pairs)
+    assert found.blocks == 1
+    assert store.has(whole.id)
+
+
 def test_a_finished_run_leaves_a_record_and_no_journal(tmp_path: Path) -> None:
     store, record = Store(tmp_path), example_record()
     run = Journal.start(store, header_of(record))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from vitbench.stats import gate
-from vitbench.stats.pairs import signed_rank_interval
+from vitbench.stats.pairs import signed_rank_cdf, signed_rank_interval
 
 LIMIT = 0.03
 NULL = math.log1p(LIMIT)
@@ -184,6 +184,9 @@ def test_alike_pairs_are_noticed() -> None:
         assert not gate.rejects(noise + 1, LIMIT, gate.ALPHA)[alike].any()
         assert not gate.passes(noise - 1, LIMIT)[alike].any()
     assert gate.serial_p([1.0] * 12).item() == 1
+    # Differences of a coarse clock: equal ones are no rising ones.
+    assert gate.serial_p([0.0] * 9 + [0.004]).item() > gate.SERIAL_ALPHA
+    assert gate.serial_p([0.0] * 5 + [0.004] * 5).item() <= gate.SERIAL_ALPHA
     assert gate.serial_p([1, 2, 3, 4]).item() == 1
 
 
@@ -222,6 +225,7 @@ def test_proposals(pair_sd: float, pairs: int, limit: float) -> None:
 def test_many_pairs_do_not_fill_the_memory() -> None:
     """What a gate can see is told after it was measured: not the time to run out of memory."""
     z = np.random.default_rng(81).standard_normal((400, 300))
+    signed_rank_cdf(300)  # kept from here on; making it is slow where memory is traced
     tracemalloc.start()
     bounds = gate._lower_bounds(z, 0.01)
     _, peak = tracemalloc.get_traced_memory()

@@ -49,9 +49,9 @@ def test_outputs_are_those_of_the_original(path: Path) -> None:
     shape, (expected,) = tuple(fixture["input_shape"]), fixture["outputs"]
     module = build(fixture["model"], resolution=shape[2:], deploy=False)
     weights = fixture_weights(module)
-    arrays = [value for value in weights.values() if isinstance(value, np.ndarray)]
-    total = sum(float(np.abs(array.astype(np.float64)).sum()) for array in arrays)
     if "sam" not in path.stem:  # whose checkpoint holds a decoder as well
+        arrays = [value for value in weights.values() if isinstance(value, np.ndarray)]
+        total = sum(float(np.abs(array).sum(dtype=np.float64)) for array in arrays)
         assert total == pytest.approx(fixture["fill_check"]["abs_sum"], rel=1e-7)
     load_reference_state_dict(module, weights)
     x = fixture_input(shape)

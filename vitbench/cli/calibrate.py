@@ -80,3 +80,4 @@ def calibrate(
     with TerminalProgress() as progress:
         found = measure(requests, results, progress, pairs=pairs, seed=seed)
     emit(calibration.as_json(found) if as_json else calibration.as_text(found))
+    raise typer.Exit(found.exit_code)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vitbench.errors import ExitCode, VitbenchError, worst
 from vitbench.gate.cost import CellCost, estimate
 from vitbench.measure.plan import make_plan
 from vitbench.records.schema import Plan
+from vitbench.stats.blocks import lag1_autocorrelation
 from vitbench.stats.gate import SERIAL_ALPHA, pass_chance, propose, second_stage, serial_p, visible
 
 
@@ -76,14 +78,27 @@ class Calibration:
     Attributes:
         all_pass: P[all end PASS when nothing changed].
         usual_s: seconds that the proposed gate takes when nothing changed.
+        failures: of cells that have no proposal.
+        interrupted: whether Ctrl-C left cells without one.
     """
 
     cells: tuple[Proposal, ...]
     all_pass: float
     usual_s: float
+    failures: tuple[VitbenchError, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every cell has a proposal, else the highest of what befell the others; 130 after Ctrl-C."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return worst(failure.exit_code for failure in self.failures)
 
 
-def calibration(cells: Sequence[Noise]) -> Calibration:
+def calibration(
+    cells: Sequence[Noise], failures: Sequence[VitbenchError] = (), *, interrupted: bool = False
+) -> Calibration:
     """Propose pairs and limit for each of the cells, which are gated together.
 
     Raises:
@@ -105,6 +120,8 @@ def calibration(cells: Sequence[Noise]) -> Calibration:
         cells=proposals,
         all_pass=math.prod(each.pass_chance for each in proposals),
         usual_s=estimate(costs).usual_s,
+        failures=tuple(failures),
+        interrupted=interrupted,
     )
 
 
@@ -117,7 +134,7 @@ def _proposal(noise: Noise, cells: int) -> Proposal:
     return Proposal(
         noise=noise,
         pair_sd=pair_sd,
-        autocorrelation=_lag1(values),
+        autocorrelation=lag1_autocorrelation(values),
         serial_p=float(serial_p(values)),
         pairs=pairs,
         limit=limit,
@@ -125,9 +142,3 @@ def _proposal(noise: Noise, cells: int) -> Proposal:
         visible=visible(limit, pair_sd, pairs, cells),
         pass_chance=pass_chance(limit, pair_sd, pairs, cells),
     )
-
-
-def _lag1(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    centred = values - values.mean()
-    squares = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / squares if squares > 0 else 0.0

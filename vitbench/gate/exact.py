@@ -57,14 +57,14 @@ def compare_memory(baseline: Sequence[Block], candidate: Sequence[Block], tolera
     if not any(peaks):
         return None
     if not all(peaks):
-        return _one_sided("memory", not peaks[0])
+        return _one_sided("memory", only_candidate=not peaks[0])
     before, after = (float(median(each)) for each in peaks)
     return Check(
         name="memory",
         baseline=f"{before:.1f} MB",
         candidate=f"{after:.1f} MB",
         passed=after <= max(before * (1 + tolerance), before + LEAST_MB),
-        note=f"{after / before - 1:+.1%}, {tolerance:.0%} is tolerated",
+        note=(f"{after / before - 1:+.1%}, " if before else "") + f"{tolerance:.0%} is tolerated",
     )
 
 
@@ -98,7 +98,7 @@ def _graphs(before: GraphFacts | None, after: GraphFacts | None) -> list[Check]:
     if before is None and after is None:
         return []
     if before is None or after is None:
-        return [_one_sided(name, before is None) for name in ("fallback", "partitions")]
+        return [_one_sided(name, only_candidate=before is None) for name in ("fallback", "partitions")]
     outside = [sum(each.outside.values()) for each in (before, after)]
     fallback = _growth("fallback", outside[0], outside[1], " operators")
     more = {
@@ -113,15 +113,15 @@ def _graphs(before: GraphFacts | None, after: GraphFacts | None) -> list[Check]:
     return [fallback, _growth("partitions", before.partitions, after.partitions, "")]
 
 
-def _one_sided(name: str, of_candidate: bool) -> Check:
+def _one_sided(name: str, *, only_candidate: bool) -> Check:
     """A check that cannot be made, as one side does not tell: said, not left out."""
-    told = ("not known", "known") if of_candidate else ("known", "not known")
+    told = ("not known", "known") if only_candidate else ("known", "not known")
     return Check(
         name=name,
         baseline=told[0],
         candidate=told[1],
         passed=None,
-        note=f"not compared: not known of the {'baseline' if of_candidate else 'candidate'}",
+        note=f"not compared: not known of the {'baseline' if only_candidate else 'candidate'}",
     )
 
 

@@ -95,14 +95,16 @@ def _not_judged(found: Sequence[CellHistory], current: Sequence[CellHistory]) ->
     ]
 
 
-def _cell_of(history: CellHistory) -> tuple[str, str]:
-    return history.label, history.precision
+def _cell_of(history: CellHistory) -> tuple[str, str, str]:
+    return history.label, history.precision, history.metric
 
 
 def _label(history: CellHistory, current: Sequence[CellHistory]) -> str:
-    """What a cell is called: by its precision as well, where it is judged in several."""
-    several = sum(each.label == history.label for each in current) > 1
-    return f"{history.label} {history.precision}" if several else history.label
+    """What a cell is called: by its precision and its metric as well, where it is judged in several."""
+    named = [each for each in current if each.label == history.label]
+    parts = [history.precision] * (len({each.precision for each in named}) > 1)
+    parts += [history.metric] * (len({each.metric for each in named}) > 1)
+    return " ".join([history.label, *parts])
 
 
 def _waived(cell: GateCell, found: CellHistory, config: Config, today: date) -> GateCell:
@@ -120,7 +122,7 @@ def _limit_of(config: Config, cell: CellHistory) -> float:
 
 def _current(found: Sequence[CellHistory]) -> list[CellHistory]:
     """Of each cell the machine and protocol of its newest run: only there is something new to judge."""
-    newest: dict[tuple[str, str], CellHistory] = {}
+    newest: dict[tuple[str, str, str], CellHistory] = {}
     for each in found:
         known = newest.get(_cell_of(each))
         if known is None or each.newest_utc > known.newest_utc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from vitbench.errors import UsageError
 from vitbench.gate import baseline as baselines
@@ -105,7 +106,11 @@ def prune(place: Place, names: Sequence[str], artifacts: str | None, *, dry_run:
 
 def _shelves(place: Place, found: Sequence[Summary]) -> list[str]:
     asked = [baselines.DEFAULT_SHELF, *(each.baseline.artifacts for each in found if each.baseline)]
-    return [place.shelf(each) for each in dict.fromkeys(asked) if place.shelf(each) != each]
+    return [
+        place.shelf(each)
+        for each in dict.fromkeys(asked)
+        if place.shelf(each) != each and ".." not in PurePosixPath(each).parts
+    ]
 
 
 def _remove(place: Place, name: str) -> None:

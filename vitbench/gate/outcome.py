@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from vitbench.errors import ExitCode, VitbenchError
+from vitbench.errors import ExitCode, VitbenchError, worst
 from vitbench.gate import exact, verdict
 from vitbench.gate.config import Waiver
 from vitbench.gate.request import PlannedCell
@@ -104,12 +104,8 @@ def exit_code(record: GateRecord, *, allow_inconclusive: bool = False, unwritten
         return ExitCode.INTERRUPTED
     if record.advisory:
         codes = [code if code != ExitCode.REGRESSION else int(ExitCode.OK) for code in codes]
-    codes = codes or [int(ExitCode.INCONCLUSIVE)]
-    if allow_inconclusive:
-        # Cell by cell: what is allowed must not hide the 2 of another cell, which is less than a 3.
-        codes = [code if code != ExitCode.INCONCLUSIVE else int(ExitCode.OK) for code in codes]
-    worst = max(codes)
-    return max(worst, ExitCode.USAGE) if unwritten else worst
+    found = worst(codes or [ExitCode.INCONCLUSIVE], allow_inconclusive=allow_inconclusive)
+    return max(found, ExitCode.USAGE) if unwritten else found
 
 
 def _of_time(

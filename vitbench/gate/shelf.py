@@ -90,7 +90,10 @@ class Shelf:
             raise Missing(f"its archive in `{self.location}` was damaged or altered")
         found = _unpack(data, digest, into)
         # As today's readers of a manifest expect it, for runtimes that look into the directory.
-        (into / MANIFEST_FILE).write_text(found.manifest.sealed().model_dump_json(indent=1))
+        try:
+            (into / MANIFEST_FILE).write_text(found.manifest.sealed().model_dump_json(indent=1))
+        except OSError as error:
+            raise Missing(f"its archive cannot be unpacked: {error.strerror or error}") from None
         return found
 
     def digests(self) -> list[str]:

@@ -57,11 +57,15 @@ def judged(
 def in_cycles(comparison: Comparison, pairs: Sequence[Pair]) -> list[float] | None:
     """Log ratios in clock cycles: those of time, and of the clocks right after the blocks.
 
-    None unless the clock of every block is known.
+    None unless the clock of every block is known, and where blocks took turns: both ran under one clock, and
+    two readings of it after the last turn tell of nothing else than their own noise.
     """
     found = []
     for pair in pairs:
-        clocks = [_clock_mhz(comparison.sides[side].blocks[pair.blocks[side]]) for side in (0, 1)]
+        blocks = [comparison.sides[side].blocks[pair.blocks[side]] for side in (0, 1)]
+        if any(block.turns for block in blocks):
+            return None
+        clocks = [_clock_mhz(block) for block in blocks]
         if clocks[0] is None or clocks[1] is None:
             return None
         found.append(pair.log_ratio + math.log(clocks[1] / clocks[0]))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vitbench.records.gate import Outcome, Verdict
-from vitbench.stats import gate as tests
+from vitbench.stats import gate as stats
 from vitbench.stats.pairs import hodges_lehmann, signed_rank_interval
 
 # A one-sided 99 % bound is an end of the two-sided 98 % interval.
-TWO_SIDED = 1 - 2 * tests.ALPHA
+TWO_SIDED = 1 - 2 * stats.ALPHA
 SECOND_ONLY = "only the second stage rejects: a regression needs both"
 FIRST_ONLY = "only the first stage rejects: a regression needs both"
 
@@ -68,17 +68,17 @@ def judge(
     bounds = signed_rank_interval(differences, confidence=TWO_SIDED)
     found = Judgement(
         outcome="open",
-        p=float(tests.p_greater(differences, math.log1p(limit))),
+        p=float(stats.p_greater(differences, math.log1p(limit))),
         ratio=math.exp(bounds.estimate),
         low=math.exp(bounds.low),
         high=math.exp(bounds.high),
         pair_sd=_sd(differences),
-        serial_p=float(tests.serial_p(differences)),
+        serial_p=float(stats.serial_p(differences)),
         cycles_ratio=None if cycles is None else math.exp(hodges_lehmann(cycles)),
     )
     if len(differences) < wanted:
         return replace(found, reasons=(f"only {len(differences)} of {wanted} pairs could be used",))
-    if found.serial_p <= tests.SERIAL_ALPHA:
+    if found.serial_p <= stats.SERIAL_ALPHA:
         reason = f"neighbouring pair differences are alike (p {found.serial_p:.2g}): pairs are no replicates"
         return replace(found, reasons=(reason,))
     if found.p <= alpha:
@@ -86,9 +86,9 @@ def judge(
             return replace(found, reasons=(_vanishes(found.ratio, found.cycles_ratio),))
         return replace(found, outcome="flagged")
     # By the test and not by the bound, which is the same but for rounding.
-    if tests.p_less(differences, -math.log1p(limit)) <= tests.ALPHA:
+    if stats.p_less(differences, -math.log1p(limit)) <= stats.ALPHA:
         return replace(found, outcome="improved")
-    if tests.p_less(differences, math.log1p(limit)) <= tests.ALPHA:
+    if stats.p_less(differences, math.log1p(limit)) <= stats.ALPHA:
         return replace(found, outcome="passed")
     return found
 

@@ -20,6 +20,7 @@ from vitbench.measure.plan import make_plan
 from vitbench.measure.result import CellResult, conclude
 from vitbench.measure.rounds import measure_rounds
 from vitbench.measure.streaming import as_measured, images_a_sample, overlaps
+from vitbench.measure.take import no_sleep
 
 __all__ = [
     "MIN_PAIRS",
@@ -38,6 +39,7 @@ __all__ = [
     "measure_pairs",
     "measure_rounds",
     "next_batch",
+    "no_sleep",
     "notes_of",
     "overlaps",
     "ratio_of",

@@ -197,6 +197,10 @@ class Taker:
             self.refresh(CellProgress(index, self.plan.blocks, phase, finished_ms=tuple(self.finished_ms)))
 
 
+def no_sleep(_seconds: float) -> None:
+    """Wait for nothing: scripted devices live in simulated time, and some looks decide nothing."""
+
+
 @dataclass
 class Attempts:
     """Attempts at what a plan asks for: blocks, or pairs of them.

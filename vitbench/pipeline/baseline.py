@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitbench import __version__, measure
 from vitbench.catalog.sources import is_source
-from vitbench.errors import ParityError, ToolError, UsageError
+from vitbench.errors import ParityError, UsageError
 from vitbench.export import ArtifactCache
 from vitbench.export.manifest import hash_json
 from vitbench.gate import baseline as baselines
@@ -19,7 +19,7 @@ from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.device import Device, make_header
 from vitbench.pipeline.progress import Progress
 from vitbench.records import environment
-from vitbench.records.schema import Block, Header
+from vitbench.records.schema import Header
 from vitbench.request import Cell, Request
 from vitbench.study.rows import StudyRequest
 
@@ -149,12 +149,10 @@ def _short_look(bench: Bench, device: Device) -> tuple[float, float]:
         LOOK,
         threads=device.request.threads or device.cell.target.threads,
         on_progress=lambda seen: bench.progress.measuring(device.cell.label, seen),
-        sleep=_no_sleep,
+        sleep=measure.no_sleep,
     )
-    blocks: list[Block] = rounds[0]
-    if not blocks:
-        raise ToolError(f"{device.cell.label} could not be looked at", "try `vitbench run` to see why")
-    middle = sorted(blocks, key=lambda block: block.median_ms)[len(blocks) // 2]
+    blocks = sorted(rounds[0], key=lambda block: block.median_ms)
+    middle = blocks[len(blocks) // 2]
     return middle.median_ms, middle.load_ms
 
 
@@ -179,7 +177,3 @@ def _sources() -> Sources:
 
 def _pinned(state: dict[str, object] | None) -> str | None:
     return str(state["commit"]) if state is not None and state["dirty"] is False else None
-
-
-def _no_sleep(_seconds: float) -> None:
-    """A look decides nothing: it waits for no device to cool down."""

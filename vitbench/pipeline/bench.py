@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 from vitbench import runtime
 from vitbench.export import Artifact, ArtifactCache
-from vitbench.pipeline.device import Device, build_artifact, refuse_too_many_threads
+from vitbench.pipeline.device import Device, KnownParity, build_artifact, refuse_too_many_threads
 from vitbench.pipeline.link import Ways, open_link
 from vitbench.pipeline.progress import Progress
 from vitbench.records.comparison import Timings
-from vitbench.records.schema import Block, Parity, Plan, Samples, Told
+from vitbench.records.schema import Block, Plan, Samples, Told
 from vitbench.request import Cell
 from vitbench.study.rows import StudyRequest
 
@@ -69,7 +69,7 @@ class Bench:
     """Shared by the rows of a study; a context manager that closes the links.
 
     Attributes:
-        known: parity of artifacts that were checked, by digest.
+        known: parity of artifacts that were checked, each on its target.
         clocks_mhz: highest clock seen, by target.
         spent: of the row at work.
         ways: to the targets.
@@ -78,7 +78,7 @@ class Bench:
     request: StudyRequest
     cache: ArtifactCache
     progress: Progress
-    known: dict[str, Parity] = field(default_factory=dict)
+    known: KnownParity = field(default_factory=dict)
     clocks_mhz: dict[str, float] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     ways: Ways = field(default_factory=Ways)

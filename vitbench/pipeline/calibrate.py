@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from vitbench.errors import MeasurementInvalid
+from vitbench.errors import MeasurementInvalid, VitbenchError
 from vitbench.export import ArtifactCache
 from vitbench.gate.calibration import Calibration, Noise, calibration
 from vitbench.gate.stages import blocks_of
@@ -35,6 +35,8 @@ def calibrate(
 ) -> Calibration:
     """Take pairs of every cell with itself, and propose a gate; the samples are kept like those of a gate.
 
+    A cell that fails is told and does not stop the others. Ctrl-C ends it, and what was found stands.
+
     Args:
         requests: one cell each.
         results: the store.
@@ -42,9 +44,9 @@ def calibrate(
         seed: of the order inside of pairs.
 
     Raises:
-        UsageError: nothing can be recorded there, or a cell cannot be built.
-        MeasurementInvalid: fewer than 8 pairs of a cell could be used.
-        ToolError, TargetUnreachable: of the first cell that could not be measured.
+        UsageError: nothing can be recorded there.
+        VitbenchError: of the first cell, where no cell could be measured: MeasurementInvalid where fewer than
+            8 of its pairs could be used.
     """
     samples = Store(f"{results.rstrip('/')}/{SAMPLES}")
     samples.check_writable()
@@ -61,12 +63,26 @@ def calibrate(
     )
     cache = ArtifactCache()
     cache = cache.throwaway() if first.no_cache else cache
-    found = []
-    with Bench(study, cache, progress) as bench:
-        for number, request in enumerate(requests):
-            bench.request = replace(study, threads=request.threads, weights_file=request.weights_file)
-            found.append(_noise(bench, samples, request.cells[0], pairs, seed + number))
-    return calibration(found)
+    found: list[Noise] = []
+    failures: list[VitbenchError] = []
+    interrupted = False
+    try:
+        with Bench(study, cache, progress) as bench:
+            for number, request in enumerate(requests):
+                bench.request = replace(study, threads=request.threads, weights_file=request.weights_file)
+                try:
+                    found.append(_noise(bench, samples, request.cells[0], pairs, seed + number))
+                except VitbenchError as error:
+                    failures.append(error)
+                    if len(requests) > 1:
+                        progress.note(f"{request.cells[0].label}: {error.explain()}")
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        interrupted = True
+    if not found:
+        raise failures[0]
+    return calibration(found, failures, interrupted=interrupted)
 
 
 def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> Noise:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vitbench.errors import ExitCode, UsageError, VitbenchError
+from vitbench.errors import ExitCode, UsageError, VitbenchError, worst
 from vitbench.export import ArtifactCache
 from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.candidates import choose, chosen_formulation
@@ -35,8 +35,7 @@ class Compared:
             for comparison in self.comparisons
         ]
         codes += [error.exit_code for _, error in self.failures]
-        worst = max(codes, default=ExitCode.OK)
-        return ExitCode.OK if allow_inconclusive and worst == ExitCode.INCONCLUSIVE else worst
+        return worst(codes, allow_inconclusive=allow_inconclusive)
 
 
 def compare(request: StudyRequest, results: str, progress: Progress) -> Compared:

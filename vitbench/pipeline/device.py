@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ENERGY_S = 2.0
 CHECKING = "checking that the artifact computes what PyTorch computes"
 
+# By target and digest: one artifact may run in another way elsewhere.
+KnownParity = dict[tuple[str, str], Parity]
+
 
 def build_artifact(
     workload: Workload,
@@ -129,26 +132,23 @@ class Device:
         return parity.timed_inputs(self.artifact, self.scratch) if self.artifact else []
 
 
-def check_parity(device: Device, session: OutputsSession, known: dict[str, Parity]) -> Parity | None:
-    """Whether the artifact computes what its reference does; None without one. `known` is by digest."""
+def check_parity(device: Device, session: OutputsSession, known: KnownParity) -> Parity | None:
+    """Whether the artifact computes on this target what its reference does; None without one."""
     if device.artifact is None:
         return None
-    digest = device.artifact.digest
-    if digest not in known:
+    place = device.cell.target.name, device.artifact.digest
+    if place not in known:
         found = parity.check(device.artifact, session)
         elsewhere = device.engine.checked_by
-        known[digest] = (
-            found.model_copy(update={"reason": elsewhere}) if elsewhere and found.passed else found
-        )
-    return known[digest]
+        known[place] = found.model_copy(update={"reason": elsewhere}) if elsewhere and found.passed else found
+    return known[place]
 
 
-def make_header(device: Device, progress: Progress, known: dict[str, Parity] | None = None) -> Header:
+def make_header(device: Device, progress: Progress, known: KnownParity | None = None) -> Header:
     """Everything the record says before the first block: one agent checks parity and describes the device.
 
     Args:
-        known: parity of artifacts that were checked on this device already, by digest; what is checked here
-            is added.
+        known: parity of artifacts that were checked already; what is checked here is added.
 
     Raises:
         UsageError: the device is not the one that the target is for.

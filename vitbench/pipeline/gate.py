@@ -85,20 +85,22 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
     cache = cache.throwaway() if request.no_cache else cache
     notes = list(request.notes)
     interrupted = False
-    with Bench(_study(request, title), cache, progress) as bench:
-        cells = [
-            GatedCell(planned, number, bench, samples, request, record_id, seed, today=started.date())
-            for number, planned in enumerate(request.cells)
-        ]
-        try:
+    bench = Bench(_study(request, title), cache, progress)
+    cells = [
+        GatedCell(planned, number, bench, samples, request, record_id, seed, today=started.date())
+        for number, planned in enumerate(request.cells)
+    ]
+    try:
+        # Closing the links takes its time where a device hangs: Ctrl-C there loses nothing either.
+        with bench:
             for cell in cells:
                 cell.prepare()
             for number in (1, 2):
                 for cell in cells:
                     cell.take(number)
-        except KeyboardInterrupt:
-            interrupted = True
-            notes.append("interrupted by the user: what was not decided until then is not measured")
+    except KeyboardInterrupt:
+        interrupted = True
+        notes.append("interrupted by the user: what was not decided until then is not measured")
     found = tuple(cell.concluded() for cell in cells)
     state = environment.git_state(Path.cwd())
     if state is not None and state["dirty"]:

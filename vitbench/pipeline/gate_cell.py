@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from vitbench.errors import MeasurementInvalid, VitbenchError
+from vitbench.errors import MeasurementInvalid, UsageError, VitbenchError
 from vitbench.gate import exact, outcome, stages, verdict
 from vitbench.gate.exact import Facts
 from vitbench.gate.request import GateRequest, PlannedCell
@@ -74,7 +74,13 @@ class GatedCell:
             work()
         except VitbenchError as error:
             self.error = error
-            self.bench.progress.note(f"{self.label}: {error.explain()}")
+        except OSError as error:
+            self.error = UsageError(
+                f"{error.strerror or error}" + (f": `{error.filename}`" if error.filename else ""),
+                "make room, or give access to it, and gate again",
+            )
+        if self.error is not None:
+            self.bench.progress.note(f"{self.label}: {self.error.explain()}")
 
     def _prepare(self) -> None:
         cell = self.planned.cell
@@ -96,6 +102,7 @@ class GatedCell:
             self.notes += found.notes
         baseline = bench.device(reference, side_plan, artifact=artifact)
         first = make_header(baseline, bench.progress, bench.known)
+        self._refuse_another_protocol(first)
         if first.parity is not None and not first.parity.passed:
             raise MeasurementInvalid(
                 f"the baseline of {self.label} fails parity here, so it is nothing to compare with",
@@ -110,17 +117,7 @@ class GatedCell:
     def _refuse_other_conditions(self, header: Header) -> None:
         """Refuse a baseline that was taken in another way, or elsewhere."""
         saved = self.planned.baseline
-        then, now = saved.protocol.model_dump(), header.protocol.model_dump()
-        differing = [
-            f"{name.replace('_', ' ')} {then[name]} and {now[name]}"
-            for name in then
-            if then[name] != now[name]
-        ]
-        if differing:
-            raise MeasurementInvalid(
-                f"the baseline of {self.label} is of another protocol: {', '.join(differing)}",
-                "save the baseline anew, or gate in the way it was saved",
-            )
+        self._refuse_another_protocol(header)
         here = header.environment.get("machine_key")
         if here != saved.machine_key and not self.request.other_machine:
             raise MeasurementInvalid(
@@ -135,6 +132,19 @@ class GatedCell:
             self.notes.append(
                 f"both sides ran on {header.target.runtime} {header.target.runtime_version}; "
                 f"the baseline was saved on {saved.runtime_version}"
+            )
+
+    def _refuse_another_protocol(self, header: Header) -> None:
+        then, now = self.planned.baseline.protocol.model_dump(), header.protocol.model_dump()
+        differing = [
+            f"{name.replace('_', ' ')} {then[name]} and {now[name]}"
+            for name in then
+            if then[name] != now[name]
+        ]
+        if differing:
+            raise MeasurementInvalid(
+                f"the baseline of {self.label} is of another protocol: {', '.join(differing)}",
+                "save the baseline anew, or gate in the way it was saved",
             )
 
     def _refuse_a_document_that_does_not_fit(self, header: Header) -> None:

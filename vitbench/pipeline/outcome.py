@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitbench.errors import ExitCode, VitbenchError
+from vitbench.errors import ExitCode, VitbenchError, worst
 from vitbench.records.schema import Record
 from vitbench.request import Cell
 
@@ -33,5 +33,4 @@ class Outcome:
             ExitCode.OK if record.status == "valid" else ExitCode.INCONCLUSIVE for record in self.records
         ]
         codes += [failure.error.exit_code for failure in self.failures]
-        worst = max(codes, default=ExitCode.OK)
-        return ExitCode.OK if allow_inconclusive and worst == ExitCode.INCONCLUSIVE else worst
+        return worst(codes, allow_inconclusive=allow_inconclusive)

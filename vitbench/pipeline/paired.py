@@ -77,7 +77,7 @@ def measure_row(
     try:
         result, interrupted = _pairs(bench, row, devices, headers, kept, first_block, first_temp_c)
     except BaseException:
-        kept.discard()
+        kept.abandon()
         raise
     bench.spent.add(
         [*result.blocks[0], *result.blocks[1]], loading_s=result.loading_s, waiting_s=result.waiting_s
@@ -145,7 +145,7 @@ def _pairs(
             first_temp_c=first_temp_c,
             on_progress=lambda seen: bench.progress.measuring(row.label, seen),
             on_pair=lambda pair, blocks: kept.add_pair(FinishedPair(pair=pair, blocks=blocks)),
-            sleep=_no_sleep if target.simulated else time.sleep,
+            sleep=measure.no_sleep if target.simulated else time.sleep,
         )
     except PairsInterrupted as interrupt:
         if not interrupt.result.pairs:
@@ -209,7 +209,3 @@ def _macs_ratio(first: int, second: int) -> float:
 
 def _size(row: PlannedRow) -> tuple[int, int]:
     return row.tokens or row.cells[0].workload.model.resolution
-
-
-def _no_sleep(_seconds: float) -> None:
-    """A scripted device lives in simulated time: waiting for it changes nothing."""

@@ -100,6 +100,7 @@ def _export(saved: BaselineCell, directory: Path, code: Path, cache: Path) -> No
     asked = saved.asked
     command = [
         sys.executable,
+        "-P",
         "-m",
         "vitbench",
         "export",

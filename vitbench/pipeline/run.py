@@ -146,7 +146,7 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
             clock_max_mhz=device.clocks_mhz.get(header.target.name),
             on_progress=lambda seen: progress.measuring(label, seen),
             on_block=keep,
-            sleep=_no_sleep if header.simulated else time.sleep,
+            sleep=measure.no_sleep if header.simulated else time.sleep,
         )
     except KeyboardInterrupt:
         if not finished:
@@ -156,8 +156,8 @@ def _measure(device: Device, header: Header, store: Store, progress: Progress) -
         record = _conclude(header, "inconclusive", (reason,), estimate(header, finished), finished)
         save(kept, record, progress)
         raise Interrupted(record) from None
-    except VitbenchError:
-        kept.discard()
+    except BaseException:
+        kept.abandon()
         raise
     if result.clock_max_mhz is not None:
         device.clocks_mhz[header.target.name] = result.clock_max_mhz
@@ -185,7 +185,3 @@ def _conclude(
     return Record(
         **dict(header), status=status, reasons=tuple(reasons), estimate=estimate, blocks=tuple(blocks)
     )
-
-
-def _no_sleep(_seconds: float) -> None:
-    """A scripted device lives in simulated time: waiting for it changes nothing."""

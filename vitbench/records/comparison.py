@@ -76,12 +76,6 @@ class Timings(Part):
     timed_s: float
     waiting_s: float
 
-    @property
-    def rest_share(self) -> float:
-        """Share of the wall time that is neither building, nor timed, nor warm-up before the steady state."""
-        used = self.building_s + self.warmup_s + self.timed_s
-        return max(0.0, 1 - used / self.wall_s) if self.wall_s else 0.0
-
 
 class StudyRow(Part):
     """Which row of a study a comparison is.

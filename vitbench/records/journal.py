@@ -43,7 +43,7 @@ class Journal:
         self._store = store
         self._directory = directory
         self._lock: int | None = lock
-        self._pairs = 0
+        self._pairs = self._parts = 0
 
     @classmethod
     def start(cls, store: Store, header: Header | Comparison) -> Journal:
@@ -81,6 +81,7 @@ class Journal:
     def _keep(self, name: str, part: Part) -> None:
         try:
             write_atomically(self._directory / name, document.dump(part))
+            self._parts += 1
         except OSError as error:
             self.problem = f"cannot keep {name} in `{self._directory}`: {error.strerror or error}"
 
@@ -94,6 +95,17 @@ class Journal:
         """Drop the journal and all it keeps. Safe to call twice."""
         if self._lock is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+        self._unlock()
+
+    def abandon(self) -> None:
+        """End without a record: the next command saves what is finished; an empty journal is dropped."""
+        if self._parts:
+            self._unlock()
+        else:
+            self.discard()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 

@@ -1,8 +1,8 @@
 """The tests of the regression gate, on arrays of pair differences; every function takes many gates at once.
 
-A pair difference is log(time of the candidate / time of the baseline) of two blocks next to each other. Their
-order is random, so that whatever else the times of the blocks follow, the sign of a difference that only
-noise made is a fair coin: all that the signed-rank test asks for.
+A pair difference is log(time of the candidate / time of the baseline) of two blocks after or beside each
+other. Their order is random, so that whatever else the times of the blocks follow, the sign of a difference
+that only noise made is a fair coin: all that the signed-rank test asks for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POWER = 0.95
 DRAWS = 20_000
 DEFAULT_PAIRS = 10
 MIN_SECOND_PAIRS = 16
-MAX_PAIRS = 40
+MOST_PROPOSED = 40
 # Walsh averages at a time: those of 500 pairs in all draws are 20 GB.
 MOST_AVERAGES = 4_000_000
 # `calibrate`: 8 standard errors of the mean difference fit into the limit.
@@ -72,20 +72,22 @@ def serial_p(differences: ArrayLike) -> Floats:
 
     Rank version of von Neumann's ratio, RVN = sum (R_k - R_{k+1})^2 / sum (R_k - mean)^2, small under
     positive correlation, with RVN / 4 ~ Beta(a, a) and a = 5 n (n+1) (n-1)^2 / (2 (n-2) (5 n^2 - 2 n - 9))
-    - 1/2 (Bartels, JASA 77, 1982). 1 for fewer than 5 differences, and where all are equal.
+    - 1/2 (Bartels, JASA 77, 1982). Equal differences share their mean rank: in order of time they would look
+    alike. 1 for fewer than 5 differences, and where all are equal.
     """
     from scipy.special import betainc
+    from scipy.stats import rankdata
 
     values = np.asarray(differences, dtype=np.float64)
     n = values.shape[-1]
     if n < 5:
         return np.ones(values.shape[:-1])
-    ranks = np.argsort(np.argsort(values, axis=-1, kind="stable"), axis=-1) + 1.0
+    ranks = rankdata(values, axis=-1)
     spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=-1)
-    ratio = (np.diff(ranks, axis=-1) ** 2).sum(axis=-1) / spread
+    steps = (np.diff(ranks, axis=-1) ** 2).sum(axis=-1)
     shape = 5 * n * (n + 1) * (n - 1) ** 2 / (2 * (n - 2) * (5 * n * n - 2 * n - 9)) - 0.5
-    constant = values.max(axis=-1) == values.min(axis=-1)
-    return np.where(constant, 1.0, betainc(shape, shape, ratio / 4))
+    ratio = np.divide(steps, spread, out=np.full_like(spread, 4.0), where=spread > 0)
+    return np.asarray(betainc(shape, shape, np.minimum(ratio / 4, 1.0)))
 
 
 def rejects(differences: ArrayLike, limit: float, alpha: float) -> Flags:
@@ -122,9 +124,9 @@ def propose(pair_sd: float) -> tuple[int, float]:
     The smallest K in 10 ... 40 with 8 sd / sqrt(K) <= 3 %; where none is, K = 40 and d = 8 sd / sqrt(K).
     """
     needed = math.ceil((STANDARD_ERRORS * pair_sd / TARGET_LIMIT) ** 2 - 1e-9)
-    if needed <= MAX_PAIRS:
+    if needed <= MOST_PROPOSED:
         return max(DEFAULT_PAIRS, needed), TARGET_LIMIT
-    return MAX_PAIRS, STANDARD_ERRORS * pair_sd / math.sqrt(MAX_PAIRS)
+    return MOST_PROPOSED, STANDARD_ERRORS * pair_sd / math.sqrt(MOST_PROPOSED)
 
 
 def visible(limit: float, pair_sd: float, pairs: int, cells: int) -> float:

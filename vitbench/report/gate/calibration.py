@@ -67,7 +67,14 @@ def as_json(found: Calibration) -> str:
         {**vars(each), "noise": {**vars(each.noise), "plan": each.noise.plan.model_dump()}}
         for each in found.cells
     ]
-    return json.dumps({"cells": cells, "all_pass": found.all_pass, "usual_s": found.usual_s}, indent=1) + "\n"
+    told = {
+        "cells": cells,
+        "all_pass": found.all_pass,
+        "usual_s": found.usual_s,
+        "failures": [failure.message for failure in found.failures],
+        "interrupted": found.interrupted,
+    }
+    return json.dumps(told, indent=1) + "\n"
 
 
 def _row(each: Proposal) -> tuple[str, ...]:
