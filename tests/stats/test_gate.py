@@ -222,6 +222,13 @@ def test_proposals(pair_sd: float, pairs: int, limit: float) -> None:
     assert 8 * pair_sd / math.sqrt(found[0]) <= found[1] + 1e-12
 
 
+def test_many_pairs_take_fewer_draws_and_say_the_same() -> None:
+    """What a gate of 500 pairs can see is told in seconds, and shrinks with the root of the pairs as before."""
+    assert [gate._many(pairs) for pairs in (10, 40, 69, 100, 500)] == [20_000, 20_000, 20_000, 9_900, 2_000]
+    by_all, by_fewer = ((gate.visible(LIMIT, 0.02, n, 1) - LIMIT) * math.sqrt(n) for n in (69, 200))
+    assert by_fewer == pytest.approx(by_all, rel=0.04)
+
+
 def test_many_pairs_do_not_fill_the_memory() -> None:
     """What a gate can see is told after it was measured: not the time to run out of memory."""
     z = np.random.default_rng(81).standard_normal((400, 300))

@@ -21,7 +21,10 @@ Flags = NDArray[np.bool_]
 ALPHA = 0.01
 SERIAL_ALPHA = 0.01
 POWER = 0.95
-DRAWS = 20_000
+# Draws behind what a gate prints; fewer where their Walsh averages, 125,000 each at 500 pairs, would take
+# minutes after all was measured.
+DRAWS, FEWEST_DRAWS = 20_000, 2_000
+AVERAGES_IN_ALL = 50_000_000
 DEFAULT_PAIRS = 10
 MIN_SECOND_PAIRS = 16
 MOST_PROPOSED = 40
@@ -133,7 +136,7 @@ def visible(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
     """The smallest slowdown that both stages see with power 0.95, as a fraction (0.052 for 5.2 %).
 
     For normal differences: that one beyond the limit by as many standard deviations as the lower bound of the
-    worse of both stages lies under the centre in 95 % of 20,000 seeded draws, or slightly more, as
+    worse of both stages lies under the centre in 95 % of seeded draws, or slightly more, as
     differences that look alike make a stage say nothing.
 
     Args:
@@ -146,11 +149,11 @@ def visible(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
 
 
 def pass_chance(limit: float, pair_sd: float, pairs: int, cells: int) -> float:
-    """P[a cell ends PASS when nothing changed], for normal differences, by 20,000 seeded draws."""
+    """P[a cell ends PASS when nothing changed], for normal differences, by seeded draws."""
     second, _ = second_stage(cells, pairs)
     either = 1.0
     for number, count in enumerate((pairs, second)):
-        z, alike = _draws(count, number)
+        z, alike = _draws(count, number, _many(second))
         reach = -_lower_bounds(z, ALPHA)  # by symmetry: how far the upper bound lies above the centre
         either *= 1 - float(np.mean((pair_sd * reach < math.log1p(limit)) & ~alike))
     return 1 - either
@@ -173,17 +176,23 @@ def _needed_shift(pairs: int, cells: int) -> float:
 def _shifts(pairs: int, cells: int) -> Floats:
     """From which shift on, in standard deviations, both stages of each draw reject; infinite for never."""
     second, alpha = second_stage(cells, pairs)
-    worst = np.full(DRAWS, -np.inf)
+    draws = _many(second)
+    worst = np.full(draws, -np.inf)
     for number, (count, level) in enumerate(((pairs, ALPHA), (second, alpha))):
-        z, alike = _draws(count, number)
+        z, alike = _draws(count, number, draws)
         worst = np.maximum(worst, np.where(alike, np.inf, -_lower_bounds(z, level)))
     return worst
 
 
+def _many(pairs: int) -> int:
+    """How many draws of a gate whose stages have so many pairs at most."""
+    return max(FEWEST_DRAWS, min(DRAWS, AVERAGES_IN_ALL // (pairs * (pairs + 1) // 2)))
+
+
 @lru_cache(maxsize=16)
-def _draws(pairs: int, stage: int) -> tuple[Floats, Flags]:
+def _draws(pairs: int, stage: int, draws: int) -> tuple[Floats, Flags]:
     """Standard normal differences of many stages, and which of them look alike."""
-    z = np.random.default_rng([pairs, stage]).standard_normal((DRAWS, pairs))
+    z = np.random.default_rng([pairs, stage]).standard_normal((draws, pairs))
     return z, np.asarray(serial_p(z) <= SERIAL_ALPHA)
 
 
