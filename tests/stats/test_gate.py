@@ -223,7 +223,7 @@ def test_proposals(pair_sd: float, pairs: int, limit: float) -> None:
 
 
 def test_many_pairs_take_fewer_draws_and_say_the_same() -> None:
-    """What a gate of 500 pairs can see is told in seconds, and shrinks with the root of the pairs as before."""
+    """What a gate of 500 pairs sees is told in seconds, and shrinks with the root of the pairs as before."""
     assert [gate._many(pairs) for pairs in (10, 40, 69, 100, 500)] == [20_000, 20_000, 20_000, 9_900, 2_000]
     by_all, by_fewer = ((gate.visible(LIMIT, 0.02, n, 1) - LIMIT) * math.sqrt(n) for n in (69, 200))
     assert by_fewer == pytest.approx(by_all, rel=0.04)
