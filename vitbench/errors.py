@@ -102,3 +102,12 @@ class MeasurementInvalid(VitbenchError):
     """A measurement was taken but cannot be trusted."""
 
     exit_code = ExitCode.INCONCLUSIVE
+
+
+def of_system(error: OSError) -> UsageError:
+    """What the system refused and no command has words for: a full disk, a directory that is gone."""
+    what = f"{error.filename}: " if error.filename else ""
+    return UsageError(
+        f"cannot go on: {what}{error.strerror or error}",
+        "mend that, for example by making room or by writing elsewhere",
+    )

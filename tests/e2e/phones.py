@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.e2e.cli import Done
-from vitbench.cli.main import main
+from tests.e2e.cli import Done, in_process
 from vitbench.records.schema import Record
 from vitbench.records.store import Store
 
@@ -25,20 +21,10 @@ class Inside:
     """Runs the command line in this process, in a directory."""
 
     cwd: Path
-    capture: pytest.CaptureFixture[str]
-    patch: pytest.MonkeyPatch
 
     def __call__(self, *arguments: str | Path) -> Done:
         """Run `vitbench ARGUMENTS`; returns what it ended with."""
-        self.capture.readouterr()
-        self.patch.chdir(self.cwd)
-        self.patch.setattr(sys, "argv", ["vitbench", *map(str, arguments)])
-        self.patch.setenv("COLUMNS", "160")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = self.capture.readouterr()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, said.out, said.err)
+        return in_process(*arguments, cwd=self.cwd)
 
     def run(self, *more: str | Path, model: str = RELU) -> Done:
         """Measure, quickly unless told otherwise."""

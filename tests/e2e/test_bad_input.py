@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import vitbench
+from tests.e2e.cli import in_process, vitbench
 
 SIM = ("-t", "sim")
 
@@ -45,7 +45,7 @@ SIM = ("-t", "sim")
     ],
 )
 def test_options_that_do_not_fit(arguments: list[str], message: str, hint: str, tmp_path: Path) -> None:
-    done = vitbench("run", *arguments, cwd=tmp_path)
+    done = in_process("run", *arguments, cwd=tmp_path)
     assert done.code == 2, done.err
     assert message in done.err
     assert hint in done.err
@@ -54,7 +54,7 @@ def test_options_that_do_not_fit(arguments: list[str], message: str, hint: str, 
 
 
 def test_more_threads_than_cpus(tmp_path: Path) -> None:
-    done = vitbench("run", "-m", "effvit-b0:64", "-t", "cpu", "--threads", "1000", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0:64", "-t", "cpu", "--threads", "1000", cwd=tmp_path)
     assert done.code == 2
     assert "1000 threads on cpu" in done.err
 
@@ -69,7 +69,7 @@ def test_a_usage_error_keeps_the_table_of_what_was_measured(tmp_path: Path) -> N
 
 def test_equal_cells_are_measured_once(tmp_path: Path) -> None:
     names = "effvit-b0:64,effvit-b0+relu:64,effvit-b0@deploy:64"
-    done = vitbench("run", "-m", names, "-t", "sim,sim", "--json", cwd=tmp_path)
+    done = in_process("run", "-m", names, "-t", "sim,sim", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     assert len(done.json()) == 1
 
@@ -78,14 +78,14 @@ def test_two_targets_of_one_name(tmp_path: Path) -> None:
     script = 'title = "t"\ntransport = "sim"\nruntime = "sim"\n[sim]\nlatency_ms = '
     for name, latency in (("a", "1.0"), ("b", "2.0")):
         (tmp_path / f"{name}.toml").write_text(f'name = "twin"\n{script}{latency}\n')
-    done = vitbench("run", "-m", "effvit-b0", "-t", "a.toml,b.toml", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", "a.toml,b.toml", cwd=tmp_path)
     assert done.code == 2
     assert "both named 'twin'" in done.err
 
 
 def test_malformed_target_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('name = "mine"\nthreads = "many"\n[[[\n')
-    done = vitbench("run", "-m", "effvit-b0", "-t", "mine.toml", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", "mine.toml", cwd=tmp_path)
     assert done.code == 2
     assert "mine.toml is not valid TOML" in done.err
     assert "line 3" in done.err
@@ -94,7 +94,7 @@ def test_malformed_target_file(tmp_path: Path) -> None:
 def test_malformed_family_in_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.toml").write_text('family = "mine"\nstride = "two"\n')
-    done = vitbench("models", cwd=tmp_path)
+    done = in_process("models", cwd=tmp_path)
     assert done.code == 2
     assert "mine.toml does not fit" in done.err
     assert "stride: input should be a valid integer" in done.err
@@ -114,7 +114,7 @@ def test_malformed_family_in_the_working_directory(tmp_path: Path) -> None:
 def test_weights_that_are_no_checkpoint(content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "w.pt").write_bytes(content)
-    done = vitbench("run", "-m", "effvit-b0", "-t", "cpu", "--weights", "w.pt", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", "cpu", "--weights", "w.pt", cwd=tmp_path)
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err
@@ -122,7 +122,7 @@ def test_weights_that_are_no_checkpoint(content: bytes | None, message: str, tmp
 
 def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a directory")
-    done = vitbench("run", "-m", "effvit-b0", *SIM, "--results", "taken", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", *SIM, "--results", "taken", cwd=tmp_path)
     assert done.code == 2
     assert "taken" in done.err
     assert "--results" in done.err
@@ -130,7 +130,7 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a directory")
-    done = vitbench(
+    done = in_process(
         "run", "-m", "effvit-b0", "-t", "cpu", cwd=tmp_path, VITBENCH_CACHE=str(tmp_path / "taken")
     )
     assert done.code == 2
@@ -143,7 +143,7 @@ def test_runtime_that_crashes_while_loading(tmp_path: Path) -> None:
         'name = "crash"\ntitle = "dies at load"\ntransport = "sim"\nruntime = "sim"\n'
         "[sim]\nlatency_ms = 1.0\ncrash_at_load = true\n"
     )
-    done = vitbench("run", "-m", "effvit-b0", "-t", "crash.toml", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", "crash.toml", cwd=tmp_path)
     assert done.code == 5, done.err
     assert "crash" in done.err
     assert "Traceback" not in done.err
@@ -157,7 +157,7 @@ def test_transport_and_runtime_that_nobody_offers(tmp_path: Path) -> None:
         fields = {"name": "odd", "title": "odd", "transport": "local", "runtime": "onnxruntime", field: value}
         lines = [f'{name} = "{text}"' for name, text in fields.items()]
         (tmp_path / "odd.toml").write_text("\n".join(lines))
-        done = vitbench("run", "-m", "effvit-b0", "-t", "odd.toml", cwd=tmp_path)
+        done = in_process("run", "-m", "effvit-b0", "-t", "odd.toml", cwd=tmp_path)
         assert done.code == 2
         assert message in done.err
 

@@ -1,4 +1,4 @@
-"""`vitbench compare` as a process."""
+"""`vitbench compare` from the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.example_records import example_record
-from tests.e2e.cli import COMMAND, Done, vitbench
+from tests.e2e.cli import COMMAND, Done, in_process, vitbench
 from vitbench import catalog
 from vitbench.records.comparison import Comparison
 from vitbench.records.store import Store
@@ -31,7 +31,7 @@ SIM = ("-t", "sim")
     ],
 )
 def test_what_cannot_be_compared(arguments: list[str], message: str, hint: str, tmp_path: Path) -> None:
-    done = vitbench("compare", *arguments, cwd=tmp_path)
+    done = in_process("compare", *arguments, cwd=tmp_path)
     assert done.code == 2, done.err
     assert message in done.err
     assert hint in done.err
@@ -43,7 +43,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     """Two models on a scripted target, which cannot time layers."""
     place = tmp_path_factory.mktemp("scripted")
     asked = ("--report", "page", "--profile")
-    return place, vitbench("compare", "effvit-b1", "effvit-b2", *SIM, *asked, cwd=place)
+    return place, in_process("compare", "effvit-b1", "effvit-b2", *SIM, *asked, cwd=place)
 
 
 def test_models_on_a_scripted_target(scripted: tuple[Path, Done]) -> None:
@@ -71,7 +71,7 @@ def test_a_target_that_cannot_time_layers_says_so(scripted: tuple[Path, Done]) -
 
 
 def test_more_than_two_are_compared_with_the_first(tmp_path: Path) -> None:
-    done = vitbench("compare", "effvit-b0", "effvit-b1", "effvit-b2", *SIM, "--json", cwd=tmp_path)
+    done = in_process("compare", "effvit-b0", "effvit-b1", "effvit-b2", *SIM, "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     found, _ = Store(tmp_path / "results").records()
     rows = [record.row.labels for record in found if isinstance(record, Comparison)]

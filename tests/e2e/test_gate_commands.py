@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import vitbench
+from tests.e2e.cli import in_process, vitbench
 from tests.e2e.test_imports import PROBE
 from tests.gate.scripted import write_target
 from tests.gate.test_history import steady, store
@@ -28,14 +28,14 @@ def measured(tmp_path: Path) -> Path:
 
 def test_against_the_history(measured: Path) -> None:
     asked = ("gate", "--against-history", "-m", "effvit-b2", "-t", "cpu")
-    advisory = vitbench(*asked, cwd=measured)
+    advisory = in_process(*asked, cwd=measured)
     assert advisory.code == 0, advisory.err
     assert "REGRESSION" in advisory.out
     assert "advisory" in advisory.out
-    strict = vitbench(*asked, "--strict", "--json", cwd=measured)
+    strict = in_process(*asked, "--strict", "--json", cwd=measured)
     assert strict.code == 1, strict.err
     assert strict.json()["mode"] == "history"
-    refused = vitbench("gate", "--against-history", "-m", "cga*", cwd=measured)
+    refused = in_process("gate", "--against-history", "-m", "cga*", cwd=measured)
     assert refused.code == 2
     assert "nothing to gate" in refused.err
 
@@ -66,7 +66,7 @@ def test_a_history_takes_no_options_of_a_measurement(
 
 
 def test_all_options_that_a_history_does_not_take_are_named(measured: Path) -> None:
-    done = vitbench("gate", "--against-history", "--pairs", "7", "--weights", "w.pt", cwd=measured)
+    done = in_process("gate", "--against-history", "--pairs", "7", "--weights", "w.pt", cwd=measured)
     assert (done.code, done.out) == (2, "")
     assert "--weights" in done.err
     assert "--pairs" in done.err
@@ -74,11 +74,11 @@ def test_all_options_that_a_history_does_not_take_are_named(measured: Path) -> N
 
 
 def test_a_history_as_a_report(measured: Path) -> None:
-    done = vitbench("report", "--history", "effvit-b2", "-t", "cpu", cwd=measured)
+    done = in_process("report", "--history", "effvit-b2", "-t", "cpu", cwd=measured)
     assert done.code == 0, done.err
     assert "13 sessions" in done.out
-    assert vitbench("report", "--history", "cga-m0", cwd=measured).code == 3
-    vitbench("report", "--history", "effvit-b2", "-f", "json", "-o", "history.json", cwd=measured)
+    assert in_process("report", "--history", "cga-m0", cwd=measured).code == 3
+    in_process("report", "--history", "effvit-b2", "-f", "json", "-o", "history.json", cwd=measured)
     assert len(json.loads((measured / "history.json").read_text())[0]["sessions"]) == 13
 
 

@@ -132,7 +132,7 @@ def test_killed(moment: str, saved_blocks: int, tmp_path: Path) -> None:
     found = records(tmp_path)
     assert len(found) == (2 if saved_blocks else 1)
     if saved_blocks:
-        assert "saved 1 finished blocks of a run that was killed" in again.err
+        assert "saved 1 finished blocks of a run that did not end" in again.err
         assert found[0]["status"] == "inconclusive"
         assert found[0]["reasons"] == ["interrupted after 1 of 2 blocks"]
         assert len(found[0]["blocks"]) == 1  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import vitbench
+from tests.e2e.cli import in_process, vitbench
 from vitbench.catalog.files import builtin_directory
 from vitbench.records.document import parse
 
@@ -36,7 +36,7 @@ def build():
 
 
 def test_show_says_that_the_reference_is_equal_and_why_others_differ(tmp_path: Path) -> None:
-    done = vitbench("models", "show", "segformer-b1-cityscapes:512x1024", cwd=tmp_path, COLUMNS="80")
+    done = in_process("models", "show", "segformer-b1-cityscapes:512x1024", cwd=tmp_path, COLUMNS="80")
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
     folded = " ".join(done.out.split())
@@ -90,13 +90,13 @@ def test_usage_errors(tmp_path: Path) -> None:
         (["run", "-m", "effvit-b1-cityscapes+bilinear", "-t", "sim", "--upsample", "bicubic"], "contradicts"),
         (["models", "show", "timm:no_such_network"], "timm"),
     ]:
-        done = vitbench(*arguments, cwd=tmp_path)
+        done = in_process(*arguments, cwd=tmp_path)
         assert done.code == 2, done.err
         assert message in done.err
 
 
 def test_parts_and_upsampling_are_recorded(tmp_path: Path) -> None:
-    done = vitbench(
+    done = in_process(
         *("run", "-m", "effvit-b1-cityscapes", "-t", "sim", "--upsample", "bilinear", "--json"), cwd=tmp_path
     )
     assert done.code == 0, done.err
@@ -109,7 +109,7 @@ def test_parts_and_upsampling_are_recorded(tmp_path: Path) -> None:
         parse(path.read_bytes().replace(b'"upsample": "bilinear"', b'"upsample": null')).workload.upsample
         is None
     )
-    shown = vitbench("models", "show", "effvit-sam-l0", "--part", "decoder", "--json", cwd=tmp_path).json()
+    shown = in_process("models", "show", "effvit-sam-l0", "--part", "decoder", "--json", cwd=tmp_path).json()
     assert (shown["name"], shown["macs"]) == ("effvit-sam-l0-decoder", 1812351488)
 
 

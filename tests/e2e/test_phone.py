@@ -40,10 +40,10 @@ def _artifacts(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     """The command line in this process, with a tool that is kept by a variable."""
     monkeypatch.setenv("VITBENCH_BENCHMARK_MODEL", str(install(tmp_path, BM_SAMPLES_US=SAMPLES_US)))
-    return Inside(tmp_path, capsys, monkeypatch)
+    return Inside(tmp_path)
 
 
 def test_from_a_name_to_a_figure(phone: Phone, tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ def _artifact(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     """The command line in this process, with a tool that is kept by a variable, and little patience."""
     monkeypatch.setenv("VITBENCH_BENCHMARK_MODEL", str(install(tmp_path, BM_SAMPLES_US=SAMPLES_US)))
     monkeypatch.setattr(AdbTransport, "recovery_s", 0.6)
     monkeypatch.setattr(phone_runtime, "SOON_S", 0.5)
     monkeypatch.setattr("vitbench.measure.take.COOLING_LIMIT_S", 4.0)
     monkeypatch.setattr("vitbench.measure.take.BACKOFF_S", (0.1,))
-    return Inside(tmp_path, capsys, monkeypatch)
+    return Inside(tmp_path)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`vitbench run` from a name to a record and a table, as a process."""
+"""`vitbench run` from a name to a record and a table."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import vitbench as package
-from tests.e2e.cli import Done, vitbench
+from tests.e2e.cli import Done, in_process, vitbench
 
 QUICK = ("-m", "effvit-b0:64", "-t", "cpu", "--quick", "--allow-inconclusive")
 
@@ -128,7 +128,7 @@ def test_damaged_artifact_is_detected_and_rebuilt(measured: tuple[Path, Done], t
 
 
 def test_matrix_has_a_row_for_every_cell(tmp_path: Path) -> None:
-    done = vitbench(
+    done = in_process(
         "run",
         "-m",
         "effvit-b0,effvit-b1+softmax",
@@ -154,7 +154,7 @@ def test_matrix_has_a_row_for_every_cell(tmp_path: Path) -> None:
 
 
 def test_scripted_target_is_valid_simulated_and_marked(tmp_path: Path) -> None:
-    done = vitbench("run", "-m", "effvit-b2", "-t", "sim", cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b2", "-t", "sim", cwd=tmp_path)
     assert done.code == 0, done.err
     assert "simulated" in done.out.lower()
     (record,) = records(tmp_path)
@@ -164,14 +164,14 @@ def test_scripted_target_is_valid_simulated_and_marked(tmp_path: Path) -> None:
     assert (
         record["estimate"]["ci_low_ms"] < record["estimate"]["latency_ms"] < record["estimate"]["ci_high_ms"]
     )
-    hidden = vitbench("report", cwd=tmp_path)
+    hidden = in_process("report", cwd=tmp_path)
     assert "effvit-b2" not in hidden.out
-    assert "effvit-b2" in vitbench("report", "--simulated", cwd=tmp_path).out
+    assert "effvit-b2" in in_process("report", "--simulated", cwd=tmp_path).out
 
 
 def test_lost_link_is_survived(tmp_path: Path) -> None:
     target = sim_target(tmp_path, lose_link_in_block=1, lose_link_after=50)
-    done = vitbench("run", "-m", "effvit-b0", "-t", target, cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", target, cwd=tmp_path)
     assert done.code == 0, done.err
     (record,) = records(tmp_path)
     assert any("link was lost" in reason for reason in record["reasons"])
@@ -180,7 +180,7 @@ def test_lost_link_is_survived(tmp_path: Path) -> None:
 
 def test_throttling_blocks_make_it_inconclusive(tmp_path: Path) -> None:
     target = sim_target(tmp_path, throttle_after_s=1.0, throttle_factor=2.0)
-    done = vitbench("run", "-m", "effvit-b0", "-t", target, cwd=tmp_path)
+    done = in_process("run", "-m", "effvit-b0", "-t", target, cwd=tmp_path)
     assert done.code == 3, done.err
     (record,) = records(tmp_path)
     assert record["status"] == "inconclusive"
@@ -189,16 +189,18 @@ def test_throttling_blocks_make_it_inconclusive(tmp_path: Path) -> None:
 
 def test_process_that_dies_every_time_is_a_tool_error_and_the_matrix_goes_on(tmp_path: Path) -> None:
     target = sim_target(tmp_path, crash_in_block=0)
-    alone = vitbench("run", "-m", "effvit-b0", "-t", target, "--blocks", "1", cwd=tmp_path)
+    alone = in_process("run", "-m", "effvit-b0", "-t", target, "--blocks", "1", cwd=tmp_path)
     assert alone.code == 5
     assert "scripted crash" in alone.err
-    both = vitbench("run", "-m", "effvit-b0", "-t", f"{target},sim", "--blocks", "1", "--json", cwd=tmp_path)
+    both = in_process(
+        "run", "-m", "effvit-b0", "-t", f"{target},sim", "--blocks", "1", "--json", cwd=tmp_path
+    )
     assert both.code == 5
     assert [row["target"] for row in both.json()] == ["sim"]
 
 
 def test_throughput_searches_for_its_batch(tmp_path: Path) -> None:
-    done = vitbench(
+    done = in_process(
         *("run", "-m", "attention-4x16:7x7", "-t", "sim", "--metric", "throughput", "--batch", "auto"),
         *("--quick", "--blocks", "1", "--allow-inconclusive", "--json"),
         cwd=tmp_path,
@@ -240,21 +242,21 @@ def test_export_writes_a_checked_model(tmp_path: Path) -> None:
 
 
 def test_models_show_prints_exact_counts(tmp_path: Path) -> None:
-    done = vitbench("models", "show", "effvit-b2", "--resolution", "256", "--json", cwd=tmp_path)
+    done = in_process("models", "show", "effvit-b2", "--resolution", "256", "--json", cwd=tmp_path)
     data = done.json()
     counts = [data[name] for name in ("params", "params_deploy", "macs", "macs_attention")]
     assert counts == [24330712, 24317440, 2067533824, 45416448]
-    text = vitbench("models", "show", "effvit-b2", "--resolution", "256", cwd=tmp_path).out
+    text = in_process("models", "show", "effvit-b2", "--resolution", "256", cwd=tmp_path).out
     assert "2,067,533,824" in text
     assert "applications/efficientvit_cls/README.md" in text
 
 
 def test_lists(tmp_path: Path) -> None:
-    models = vitbench("models", "--json", cwd=tmp_path).json()
+    models = in_process("models", "--json", cwd=tmp_path).json()
     assert {"effvit-b0", "effvit-l3", "effvit-l0-backbone"} <= {entry["name"] for entry in models}
-    targets = vitbench("targets", "--json", cwd=tmp_path).json()
+    targets = in_process("targets", "--json", cwd=tmp_path).json()
     assert {"cpu", "sim"} <= {entry["name"] for entry in targets}
-    assert "transport" in vitbench("targets", "show", "sim", cwd=tmp_path).out
+    assert "transport" in in_process("targets", "show", "sim", cwd=tmp_path).out
 
 
 def test_output_is_plain_where_nobody_looks(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_from_a_name_to_a_figure(board: Board, place: Path) -> None:
 
 
 def test_a_cut_in_a_block_costs_that_block_and_no_more(
-    board: Board, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    board: Board, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead_python(board)
     assert vitbench("export", "-m", MODEL, "-t", "cpu", cwd=place).code == 0
@@ -79,7 +79,7 @@ def test_a_cut_in_a_block_costs_that_block_and_no_more(
         return receive(channel, op, timeout_s)
 
     monkeypatch.setattr(BoardChannel, "_receive", receive_or_cut)
-    inside = Inside(place, capsys, monkeypatch)
+    inside = Inside(place)
     done = inside(*COMMAND, "--quick", "--host", "board", "--blocks", "5", "--allow-inconclusive")
     assert done.code == 0, done.err
     assert cuts

@@ -120,20 +120,18 @@ def test_half_precision_is_refused(cache: ArtifactCache) -> None:
         artifact_of("attention-4x16:7x7", cache, workload={"precision": "fp16"})
 
 
-def test_a_converter_that_fails_is_quoted(cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_converter_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child cannot import what it needs: its own last line is the reason, and nothing is kept."""
     monkeypatch.setattr(tflite_artifact, "CHILD", ("-c", "import vitbench.no_such_part"))
     with pytest.raises(ToolError, match="cannot convert attention-4x16:14x7: ModuleNotFoundError") as caught:
-        artifact_of("attention-4x16:14x7", cache)
+        artifact_of("attention-4x16:14x7", ArtifactCache(tmp_path))
     assert "no_such_part" in caught.value.tail
 
 
-def test_a_converter_that_is_killed_says_what_to_do(
-    cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_converter_that_is_killed_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tflite_artifact, "CHILD", ("-c", "import os; os.kill(os.getpid(), 9)"))
     with pytest.raises(ToolError, match="ended by signal 9") as caught:
-        artifact_of("attention-4x16:14x7", cache)
+        artifact_of("attention-4x16:14x7", ArtifactCache(tmp_path))
     assert caught.value.hint is not None
     assert "memory" in caught.value.hint
 

@@ -118,7 +118,10 @@ def test_what_was_found_outlives_cells_that_fail(
     assert [each.noise.target for each in found.cells] == ["board"]
     assert found.exit_code == 4
     assert any("no route to gone" in note for note in heard.notes)
-    assert json.loads(as_json(found))["failures"] == ["no route to gone"]
+    assert found.cells[0].second_pairs == second_stage(2, 10)[0]
+    assert "no proposal for attention-8x16:4x4 on gone: no route to gone" in as_text(found, Screen())
+    (failure,) = json.loads(as_json(found))["failures"]
+    assert failure["message"] == "no route to gone"
     with pytest.raises(TargetUnreachable):
         calibrate(requests[:1], "results", heard, pairs=10)
 
@@ -137,8 +140,12 @@ def test_ctrl_c_leaves_the_proposals_that_were_found(
 
     monkeypatch.setattr(scene, "befall", interrupt)
     requests = [request for _, _, request in requests_of([MODEL, "attention-8x16:8x8"], ["board"], [])]
-    found = calibrate(requests, "results", Heard(), pairs=10)
+    try:
+        found = calibrate(requests, "results", Heard(), pairs=10)
+    except KeyboardInterrupt:
+        pytest.fail("the proposal is lost")
     assert (len(found.cells), found.interrupted, found.exit_code) == (1, True, 130)
+    assert "interrupted: 1 of 2 cells have a proposal" in as_text(found)
 
 
 def test_costs() -> None:

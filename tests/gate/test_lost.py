@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.cli import in_process
 from tests.gate.scripted import Scene, write_target
 from tests.gate.test_gate import Heard, run, save
-from vitbench.errors import TargetUnreachable
+from vitbench.errors import TargetUnreachable, UsageError
 from vitbench.gate.outcome import exit_code
 from vitbench.pipeline.bench import Bench
+from vitbench.records.document import Document
+from vitbench.records.gate import GateRecord
+from vitbench.records.store import Saved, Store
 
 
 def test_a_device_that_dies_is_neither_pass_nor_regression(scene: Scene, tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_a_full_disk_costs_its_cell_and_no_other(
     heard = Heard()
     record = run(heard=heard)
     assert [cell.verdict for cell in record.cells] == ["REGRESSION", "NOT MEASURED"]
-    assert record.cells[1].reasons[0] == "No space left on device: `/tmp/input.bin`"
+    assert record.cells[1].reasons[0] == "cannot go on: /tmp/input.bin: No space left on device"
     assert (record.cells[1].exit_code, exit_code(record)) == (2, 1)
     monkeypatch.setattr(scene, "befall", befall)
     run(heard=heard)
@@ -137,7 +141,33 @@ def test_ctrl_c_while_links_close_loses_no_verdict(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bench, "__exit__", interrupted)
-    record = run()
+    try:
+        record = run()
+    except KeyboardInterrupt:
+        pytest.fail("the verdicts are lost")
     assert record.interrupted
     assert [cell.verdict for cell in record.cells] == ["REGRESSION"]
     assert exit_code(record) == 1
+
+
+def test_verdicts_that_cannot_be_recorded_are_told(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of the results is full by then: a regression stays one, and anything else is an error."""
+    write_target(tmp_path)
+    save()
+    full = UsageError("cannot write records: no space left", "make room")
+    store = Store.save
+
+    def save_or_not(place: Store, document: Document) -> Saved:
+        if isinstance(document, GateRecord):
+            raise full
+        return store(place, document)
+
+    monkeypatch.setattr(Store, "save", save_or_not)
+    for latency_ms, verdict, code in ((5.0, "PASS", 2), (6.0, "REGRESSION", 1)):
+        write_target(tmp_path, latency_ms=latency_ms)
+        done = in_process("gate", "--simulated", "--seed", "1", cwd=tmp_path)
+        assert verdict in done.out
+        assert "no space left" in done.err
+        assert done.code == code

@@ -18,10 +18,11 @@ RATIOS = (1.02, 1.05, 1.10)
 # Processes differ by 1 %; iterations agree, so that few of them tell what a process is like.
 SCRIPT = SimScript(latency_ms=1.0, noise=0.0, block_noise=0.01)
 PLAN = make_plan("pairs").model_copy(
-    # A scripted device is warm from its first iteration on.
+    # A scripted device is warm from its first iteration on: the caps end a warm-up after it.
     update={
         "window": 1,
         "warmup_cap_s": 0.0,
+        "slow_cap_s": 0.0,
         "timed_min_iterations": 2,
         "timed_max_iterations": 2,
         "timed_min_s": 0.0,

@@ -99,9 +99,9 @@ def test_the_paper_on_a_board_behind_ssh(board: Board, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+def inside(tmp_path: Path) -> Inside:
     """The command line in this process."""
-    return Inside(tmp_path, capsys, monkeypatch)
+    return Inside(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import theilslopes
 
-from vitbench.stats.robust import Outliers, quartile3, relative_change, theil_sen_slope, tukey_outliers
+from vitbench.stats.robust import Outliers, theil_sen_slope, tukey_outliers
 
 finite = st.floats(min_value=-1e6, max_value=1e6)
 
@@ -43,9 +43,3 @@ def test_the_slope_ignores_a_spike() -> None:
     line[10] = 1e9
     assert theil_sen_slope(line) == pytest.approx(0.5)
     assert theil_sen_slope([3.0]) == 0.0
-
-
-def test_quartile_and_change() -> None:
-    assert quartile3([1, 2, 3, 4, 5]) == 4
-    assert relative_change(99, 100) == pytest.approx(0.01)
-    assert relative_change(101, 100) == pytest.approx(0.01)

@@ -124,6 +124,7 @@ def gate(
     chosen = check_form(form, as_json=as_json)
     check_files(markdown, junit)
     limit = parse_share(max_regression, "--max-regression") if max_regression is not None else None
+    problems: list[str] = []
     if against_history:
         from vitbench.gate.history import gate_history
 
@@ -138,7 +139,7 @@ def gate(
         )
     else:
         from vitbench.gate.request import AskedGate
-        from vitbench.pipeline.gate import gate_baseline
+        from vitbench.pipeline.gate import UnrecordedGate, gate_baseline
 
         asked = AskedGate(
             models=split(model),
@@ -153,8 +154,12 @@ def gate(
             device=DeviceOptions(serial, benchmark_binary, cluster, host),
         )
         with TerminalProgress() as progress:
-            record = gate_baseline(baseline, asked, results, progress, config=config, seed=seed)
-    problems = show(
+            try:
+                record = gate_baseline(baseline, asked, results, progress, config=config, seed=seed)
+            except UnrecordedGate as lost:
+                record = lost.record
+                problems.append(lost.explain())
+    problems += show(
         record,
         chosen,
         markdown_file=markdown,

@@ -24,7 +24,7 @@ from vitbench.cli import (
     run,
     targets,
 )
-from vitbench.errors import ExitCode, UsageError, VitbenchError
+from vitbench.errors import ExitCode, UsageError, VitbenchError, of_system
 
 app = typer.Typer(
     name="vitbench",
@@ -107,18 +107,14 @@ def _say(text: str) -> None:
 
 
 def _os_error(error: OSError) -> UsageError:
-    """The system refused something that no command has words for: a full disk, a directory that is gone."""
+    """The error, once nothing is left in standard output that could fail again when the program ends."""
     try:
         sys.stdout.flush()
     except OSError:
         from vitbench.report.output import silence
 
         silence()
-    what = f"{error.filename}: " if error.filename else ""
-    return UsageError(
-        f"cannot go on: {what}{error.strerror or error}",
-        "mend that, for example by making room or by writing elsewhere",
-    )
+    return of_system(error)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,8 @@ class TerminalProgress:
         from rich.text import Text
 
         self._console = Console(stderr=True)
+        # As rich has it, a reader of stderr who leaves ends the program with 1, which is a regression here.
+        self._console.on_broken_pipe = self._unread  # type: ignore[method-assign]
         self._text = Text
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
@@ -48,9 +51,14 @@ class TerminalProgress:
         self._show(f"{cell}: {where}" + (f"; finished {finished} ms" if finished else ""))
 
     def note(self, text: str) -> None:
-        """Leave a line that stays."""
-        self._console.print(self._text(clean_lines(text)), soft_wrap=True)
+        """Leave a line that stays; where stderr is full, nothing that is measured is lost for it."""
+        with contextlib.suppress(OSError):
+            self._console.print(self._text(clean_lines(text)), soft_wrap=True)
 
     def _show(self, line: str) -> None:
         if self._live.is_started:
-            self._live.update(self._text(clean(line), overflow="ellipsis", no_wrap=True), refresh=True)
+            with contextlib.suppress(OSError):
+                self._live.update(self._text(clean(line), overflow="ellipsis", no_wrap=True), refresh=True)
+
+    def _unread(self) -> None:
+        self._console.quiet = True

@@ -78,35 +78,46 @@ class Calibration:
     Attributes:
         all_pass: P[all end PASS when nothing changed].
         usual_s: seconds that the proposed gate takes when nothing changed.
-        failures: of cells that have no proposal.
-        interrupted: whether Ctrl-C left cells without one.
+        failures: labels of cells that have no proposal, and why.
+        asked: cells that were to be calibrated; a gate of all of them is proposed.
     """
 
     cells: tuple[Proposal, ...]
     all_pass: float
     usual_s: float
-    failures: tuple[VitbenchError, ...] = ()
-    interrupted: bool = False
+    failures: tuple[tuple[str, VitbenchError], ...] = ()
+    asked: int = 1
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C left cells without a proposal."""
+        return len(self.cells) + len(self.failures) < self.asked
 
     @property
     def exit_code(self) -> int:
         """0 when every cell has a proposal, else the highest of what befell the others; 130 after Ctrl-C."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        return worst(failure.exit_code for failure in self.failures)
+        return worst(error.exit_code for _, error in self.failures)
 
 
 def calibration(
-    cells: Sequence[Noise], failures: Sequence[VitbenchError] = (), *, interrupted: bool = False
+    cells: Sequence[Noise], failures: Sequence[tuple[str, VitbenchError]] = (), *, asked: int | None = None
 ) -> Calibration:
     """Propose pairs and limit for each of the cells, which are gated together.
+
+    Args:
+        cells: that were measured.
+        failures: labels of those that could not be, and why.
+        asked: cells that are gated together; those that were measured when None.
 
     Raises:
         ValueError: there is none, or one has fewer than two pairs.
     """
     if not cells:
         raise ValueError("nothing to calibrate")
-    proposals = tuple(_proposal(cell, len(cells)) for cell in cells)
+    together = len(cells) if asked is None else asked
+    proposals = tuple(_proposal(cell, together) for cell in cells)
     costs = [
         CellCost(
             each.noise.latency_ms / 1e3,
@@ -121,7 +132,7 @@ def calibration(
         all_pass=math.prod(each.pass_chance for each in proposals),
         usual_s=estimate(costs).usual_s,
         failures=tuple(failures),
-        interrupted=interrupted,
+        asked=together,
     )
 
 

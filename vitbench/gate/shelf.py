@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import re
@@ -77,6 +78,7 @@ class Shelf:
 
         Raises:
             Missing: it is not there, cannot be read, or is not what was kept.
+            OSError: there is no room for its files.
         """
         try:
             data = self.files.read(digest + SUFFIX)
@@ -90,10 +92,7 @@ class Shelf:
             raise Missing(f"its archive in `{self.location}` was damaged or altered")
         found = _unpack(data, digest, into)
         # As today's readers of a manifest expect it, for runtimes that look into the directory.
-        try:
-            (into / MANIFEST_FILE).write_text(found.manifest.sealed().model_dump_json(indent=1))
-        except OSError as error:
-            raise Missing(f"its archive cannot be unpacked: {error.strerror or error}") from None
+        (into / MANIFEST_FILE).write_text(found.manifest.sealed().model_dump_json(indent=1))
         return found
 
     def digests(self) -> list[str]:
@@ -158,6 +157,8 @@ def _unpack(data: bytes, digest: str, into: Path) -> Artifact:
             raise DamagedArtifact("its files are not those of its manifest")
         check_files(into, manifest)
     except (tarfile.TarError, OSError, ValueError, DamagedArtifact) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         first = str(error).partition("\n")[0]
         raise Missing(f"its archive holds no artifact that this vitbench can read: {first}") from None
     running = [entry for entry in manifest.files if entry.name.startswith("model/")]

@@ -57,7 +57,7 @@ def judged(
 def in_cycles(comparison: Comparison, pairs: Sequence[Pair]) -> list[float] | None:
     """Log ratios in clock cycles: those of time, and of the clocks right after the blocks.
 
-    None unless the clock of every block is known, and where blocks took turns: both ran under one clock, and
+    None where the clock of a block is not known, and where blocks took turns: they ran under one clock, and
     two readings of it after the last turn tell of nothing else than their own noise.
     """
     found = []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from vitbench.measure.plan import Pace
-from vitbench.stats.robust import quartile3, relative_change, theil_sen_slope
+from vitbench.stats.robust import theil_sen_slope
 
 STEADY_WINDOWS = 3
 JUDGED_WINDOWS = STEADY_WINDOWS + 1
@@ -32,10 +31,9 @@ def is_steady(total_ns: Sequence[int], window: int) -> bool:
         return False
     recent = np.asarray(total_ns[-JUDGED_WINDOWS * window :], dtype=np.float64)
     parts = recent.reshape(JUDGED_WINDOWS, window)
-    for before, after in pairwise(parts):
-        if relative_change(float(np.median(after)), float(np.median(before))) > MEDIAN_CHANGE:
-            return False
-        if relative_change(quartile3(after), quartile3(before)) > QUARTILE_CHANGE:
+    medians, quartiles = np.percentile(parts, (50, 75), axis=1)
+    for each, most in ((medians, MEDIAN_CHANGE), (quartiles, QUARTILE_CHANGE)):
+        if np.abs(each[1:] / each[:-1] - 1).max() > most:
             return False
     judged = recent[window:]
     return abs(theil_sen_slope(judged)) * len(judged) <= DRIFT * float(np.median(judged))

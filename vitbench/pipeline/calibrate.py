@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from vitbench.errors import MeasurementInvalid, VitbenchError
+from vitbench.errors import MeasurementInvalid, VitbenchError, of_system
 from vitbench.export import ArtifactCache
 from vitbench.gate.calibration import Calibration, Noise, calibration
 from vitbench.gate.stages import blocks_of
@@ -64,25 +64,25 @@ def calibrate(
     cache = ArtifactCache()
     cache = cache.throwaway() if first.no_cache else cache
     found: list[Noise] = []
-    failures: list[VitbenchError] = []
-    interrupted = False
+    failures: list[tuple[str, VitbenchError]] = []
     try:
         with Bench(study, cache, progress) as bench:
             for number, request in enumerate(requests):
                 bench.request = replace(study, threads=request.threads, weights_file=request.weights_file)
+                cell = request.cells[0]
                 try:
-                    found.append(_noise(bench, samples, request.cells[0], pairs, seed + number))
-                except VitbenchError as error:
-                    failures.append(error)
+                    found.append(_noise(bench, samples, cell, pairs, seed + number))
+                except (VitbenchError, OSError) as error:
+                    told = of_system(error) if isinstance(error, OSError) else error
+                    failures.append((cell.label, told))
                     if len(requests) > 1:
-                        progress.note(f"{request.cells[0].label}: {error.explain()}")
+                        progress.note(f"{cell.label}: {told.explain()}")
     except KeyboardInterrupt:
         if not found:
             raise
-        interrupted = True
     if not found:
-        raise failures[0]
-    return calibration(found, failures, interrupted=interrupted)
+        raise failures[0][1]
+    return calibration(found, failures, asked=len(requests))
 
 
 def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> Noise:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vitbench import __version__
+from vitbench.errors import UsageError
 from vitbench.export import ArtifactCache
 from vitbench.gate import cost
 from vitbench.gate.baseline import DEFAULT_NAME, labels, place_of, read
@@ -28,6 +29,14 @@ from vitbench.study.rows import StudyRequest
 
 # Where the comparisons of a gate are, below the store of its record.
 SAMPLES = "gates"
+
+
+class UnrecordedGate(UsageError):
+    """The gate is done, and its record cannot be kept anywhere: `record` has its verdicts."""
+
+    def __init__(self, record: GateRecord, error: UsageError) -> None:
+        super().__init__(error.message, error.hint)
+        self.record = record
 
 
 def gate_baseline(
@@ -52,6 +61,7 @@ def gate_baseline(
     Raises:
         UsageError: the baseline or the configuration cannot be read, nothing is selected, or nothing can be
             recorded.
+        UnrecordedGate: its record cannot be kept.
     """
     settings = read_config(config)
     place = place_of(name or settings.gate.baseline or DEFAULT_NAME, results)
@@ -73,6 +83,7 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
 
     Raises:
         UsageError: nothing can be recorded there.
+        UnrecordedGate: nothing can be recorded there any more.
     """
     store, samples = Store(results), Store(f"{results.rstrip('/')}/{SAMPLES}")
     store.check_writable()
@@ -121,7 +132,10 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
         notes=tuple(notes),
         cells=found,
     )
-    saved = store.save(record)
+    try:
+        saved = store.save(record)
+    except UsageError as error:
+        raise UnrecordedGate(record, error) from error
     if saved.problem:
         progress.note(f"{saved.problem}; the record is kept in {saved.location}")
     return record

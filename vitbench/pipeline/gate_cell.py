@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from vitbench.errors import MeasurementInvalid, UsageError, VitbenchError
+from vitbench.errors import MeasurementInvalid, VitbenchError, of_system
 from vitbench.gate import exact, outcome, stages, verdict
 from vitbench.gate.exact import Facts
 from vitbench.gate.request import GateRequest, PlannedCell
@@ -75,10 +75,7 @@ class GatedCell:
         except VitbenchError as error:
             self.error = error
         except OSError as error:
-            self.error = UsageError(
-                f"{error.strerror or error}" + (f": `{error.filename}`" if error.filename else ""),
-                "make room, or give access to it, and gate again",
-            )
+            self.error = of_system(error)
         if self.error is not None:
             self.bench.progress.note(f"{self.label}: {self.error.explain()}")
 

@@ -16,10 +16,10 @@ def recover(store: Store, progress: Progress) -> None:
     """Make records of abandoned journals, and say so."""
     for found in journal.recover(store, estimate, _conclude):
         if found.problem:
-            progress.note(f"a run that was killed left a journal that cannot be used: {found.problem}")
+            progress.note(f"a run that did not end left a journal that cannot be used: {found.problem}")
         elif found.saved:
             what = "pairs of a comparison" if found.pairs else "blocks of a run"
-            progress.note(f"saved {found.blocks} finished {what} that was killed: {found.saved.location}")
+            progress.note(f"saved {found.blocks} finished {what} that did not end: {found.saved.location}")
 
 
 def estimate(header: Header, blocks: Sequence[Block]) -> Estimate | None:

@@ -42,13 +42,3 @@ def theil_sen_slope(values: ArrayLike) -> float:
         return 0.0
     first, second = np.triu_indices(len(array), k=1)
     return float(np.median((array[second] - array[first]) / (second - first)))
-
-
-def relative_change(value: float, reference: float) -> float:
-    """|value / reference - 1|."""
-    return abs(value / reference - 1)
-
-
-def quartile3(values: ArrayLike) -> float:
-    """Upper quartile, in the unit of the input."""
-    return float(np.percentile(np.asarray(values, dtype=np.float64), 75))

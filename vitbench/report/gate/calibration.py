@@ -41,6 +41,9 @@ def as_text(found: Calibration, screen: Screen | None = None) -> str:
         for each in found.cells
         if each.alike
     ]
+    told += [f"no proposal for {clean(label)}: {clean(error.message)}" for label, error in found.failures]
+    if found.interrupted:
+        told.append(f"interrupted: {many} of {found.asked} cells have a proposal")
     wrapped = [line for text in told for line in screen.wrap(text)]
     return "\n".join([*lines, "", *wrapped, "", "for gate.toml:", "", *tables(found)]) + "\n"
 
@@ -71,7 +74,7 @@ def as_json(found: Calibration) -> str:
         "cells": cells,
         "all_pass": found.all_pass,
         "usual_s": found.usual_s,
-        "failures": [failure.message for failure in found.failures],
+        "failures": [{"cell": label, "message": error.message} for label, error in found.failures],
         "interrupted": found.interrupted,
     }
     return json.dumps(told, indent=1) + "\n"
