@@ -178,7 +178,7 @@ def test_no_input_of_the_action_is_read_as_shell(green: Path, path_with_vitbench
 
 def test_the_shell_sample(green: Path, path_with_vitbench: str) -> None:
     done = subprocess.run(
-        ["sh", "-c", sample("sh"), "gate.sh", "--simulated"],
+        ["sh", "-c", sample("sh"), "gate.sh", "--simulated", "--seed", "1"],
         cwd=green,
         env=os.environ | {"PATH": path_with_vitbench},
         capture_output=True,
@@ -199,7 +199,13 @@ def test_the_gitlab_sample(green: Path, path_with_vitbench: str) -> None:
         name: value.replace("$CI_PROJECT_DIR", str(green)) for name, value in job["variables"].items()
     }
     done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", script.replace("--baseline main", "--baseline main --simulated")],
+        [
+            "bash",
+            "-eo",
+            "pipefail",
+            "-c",
+            script.replace("--baseline main", "--baseline main --simulated --seed 1"),
+        ],
         cwd=green,
         env=os.environ | variables | {"PATH": path_with_vitbench},
         capture_output=True,
