@@ -37,9 +37,11 @@ def test_it_is_in_the_second_side_alone(model: Path, inputs: list[TensorFile]) -
         for part in ("compute_ns", "h2d_ns", "d2h_ns")
     )
     assert compute[1] / compute[0] == pytest.approx(1 + SHARE, rel=0.5)
-    # Inside of the call that computes, where it is timed; the copies around it take what they took.
+    # Inside of the call that computes, where it is timed: next to nothing of it is in the copies around that,
+    # though caches cool while it spins, so that a copy may take several times as long.
+    planted_ns = compute[1] - compute[0]
     for first, second in copies:
-        assert second < first * SHARE / 2 + 10_000
+        assert second - first < 0.05 * planted_ns
     assert hashlib.sha256(model.read_bytes()).hexdigest() == before
 
 
