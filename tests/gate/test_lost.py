@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from tests.e2e.cli import in_process
 from tests.gate.scripted import Scene, write_target
 from tests.gate.test_gate import Heard, run, save
-from vitbench.errors import TargetUnreachable, UsageError
+from vitbench.errors import TargetUnreachable
+from vitbench.gate import stages
 from vitbench.gate.outcome import exit_code
 from vitbench.pipeline.bench import Bench
-from vitbench.records.document import Document
-from vitbench.records.gate import GateRecord
-from vitbench.records.store import Saved, Store
+from vitbench.pipeline.gate import SAMPLES
+from vitbench.records.files import LocalFiles
+from vitbench.records.store import Store
 
 
 def test_a_device_that_dies_is_neither_pass_nor_regression(scene: Scene, tmp_path: Path) -> None:
@@ -150,24 +152,52 @@ def test_ctrl_c_while_links_close_loses_no_verdict(
     assert exit_code(record) == 1
 
 
+def test_ctrl_c_while_it_is_judged_and_recorded_loses_no_verdict(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was measured: one is overlooked, and the next acts as ever."""
+    write_target(tmp_path)
+    save()
+    write_target(tmp_path, latency_ms=6.0)
+    visible, pressed = stages.visible_today, [1]
+
+    def interrupted(*arguments: Any) -> float | None:
+        for _ in range(pressed[0]):
+            signal.raise_signal(signal.SIGINT)
+        return visible(*arguments)
+
+    monkeypatch.setattr(stages, "visible_today", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        record = run()
+    except KeyboardInterrupt:
+        pytest.fail("the verdicts are lost")
+    assert (record.cells[0].verdict, record.interrupted) == ("REGRESSION", False)
+    assert Store("results").has(record.id)
+    pressed[0] = 2
+    with pytest.raises(KeyboardInterrupt):
+        run(seed=2)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_verdicts_that_cannot_be_recorded_are_told(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk of the results is full by then: a regression stays one, and anything else is an error."""
     write_target(tmp_path)
     save()
-    full = UsageError("cannot write records: no space left", "make room")
-    store = Store.save
+    write = LocalFiles.write
 
-    def save_or_not(place: Store, document: Document) -> Saved:
-        if isinstance(document, GateRecord):
-            raise full
-        return store(place, document)
+    def write_or_not(files: LocalFiles, name: str, data: bytes) -> None:
+        if "gate-against" in name and f"/{SAMPLES}" not in str(files.root):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(files, name, data)
 
-    monkeypatch.setattr(Store, "save", save_or_not)
+    monkeypatch.setattr(LocalFiles, "write", write_or_not)
     for latency_ms, verdict, code in ((5.0, "PASS", 2), (6.0, "REGRESSION", 1)):
         write_target(tmp_path, latency_ms=latency_ms)
         done = in_process("gate", "--simulated", "--seed", "1", cwd=tmp_path)
         assert verdict in done.out
         assert "no space left" in done.err
+        assert "hint: make room, and gate again or keep what is shown here" in done.err
         assert done.code == code

@@ -22,6 +22,7 @@ from vitbench.cli.options import (
     split,
 )
 from vitbench.cli.run import Precision
+from vitbench.remarks import remark
 
 
 def compare(
@@ -147,6 +148,6 @@ def compare(
     with TerminalProgress() as progress:
         outcome = pipeline.compare(request, results, progress)
     if outcome.interrupted:
-        typer.echo("interrupted; what was finished is recorded", err=True)
+        remark("interrupted; what was finished is recorded")
     show(outcome.comparisons)
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))

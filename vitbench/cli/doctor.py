@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vitbench.cli.options import BenchmarkBinary, Cores, Host, Json, Serial
+from vitbench.remarks import remark
 
 
 def doctor(
@@ -55,6 +56,6 @@ def doctor(
         results=results,
         noise=noise_check,
         threads=threads,
-        on_stage=lambda text: typer.echo(f"{text} ...", err=True),
+        on_stage=lambda text: remark(f"{text} ..."),
     )
     emit(tell.as_json(found) if as_json else tell.as_text(found, Screen.of(sys.stdout)))

@@ -10,6 +10,7 @@ import typer
 
 from vitbench.cli.baseline import Artifacts
 from vitbench.cli.options import BenchmarkBinary, Cores, Host, Json, NoCache, Results, Serial, Weights, split
+from vitbench.remarks import remark
 
 
 def gate(
@@ -166,7 +167,8 @@ def gate(
         junit_file=junit,
         actions=in_actions() if github is None else github,
     )
-    typer.echo("\n".join(problems), err=True, nl=bool(problems))
+    if problems:
+        remark("\n".join(problems))
     code = exit_code(record, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
     raise typer.Exit(code)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import select
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -25,6 +25,7 @@ from vitbench.cli import (
     targets,
 )
 from vitbench.errors import ExitCode, UsageError, VitbenchError, of_system
+from vitbench.remarks import remark
 
 app = typer.Typer(
     name="vitbench",
@@ -80,30 +81,34 @@ def main() -> None:
         # Typer makes exits of these two; a command that handles Ctrl-C itself has said so already.
         reason = end.__context__
         if isinstance(reason, BrokenPipeError):
-            # The reader of a pipe left (`vitbench --help | head`): nothing is wrong, and nobody reads on.
+            # The reader of a pipe left (`vitbench --help | head`): nothing is wrong, and nobody reads on. A
+            # pipe to anything else, such as a program that died, is no such reader.
+            if not _unread(sys.stdout):
+                _end(of_system(reason))
             sys.exit(int(ExitCode.OK))
         if reason is not None and isinstance(reason.__cause__, KeyboardInterrupt):
-            _say("interrupted")
+            remark("interrupted")
         raise
     except OSError as error:
         _end(_os_error(error))
     except Exception:
         import traceback
 
-        _say(traceback.format_exc())
-        _say(f"error: this is a bug in vitbench {__version__}; please report the lines above")
+        remark(traceback.format_exc())
+        remark(f"error: this is a bug in vitbench {__version__}; please report the lines above")
         sys.exit(int(ExitCode.BUG))
 
 
 def _end(error: VitbenchError) -> NoReturn:
-    _say(error.explain())
+    remark(error.explain())
     sys.exit(int(error.exit_code))
 
 
-def _say(text: str) -> None:
-    # The exit code has to tell where standard error is full or nobody reads it.
-    with contextlib.suppress(OSError):
-        typer.echo(text, err=True)
+def _unread(stream: TextIO) -> bool:
+    """Whether a stream is a pipe that nobody reads."""
+    watch = select.poll()
+    watch.register(stream.fileno(), 0)
+    return bool(watch.poll(0))
 
 
 def _os_error(error: OSError) -> UsageError:

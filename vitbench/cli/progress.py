@@ -34,7 +34,9 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        # A terminal that was closed meanwhile: what was found is shown wherever standard output goes.
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
     def stage(self, cell: str, text: str) -> None:
         """Say what is being done for a cell now."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vitbench.cli.options import Json, split
+from vitbench.remarks import remark
 
 
 def report(
@@ -108,5 +109,6 @@ def report(
     messages = [*found.messages]
     if plots and found.shown:
         messages += write_stored_plots(plots, store, found.rows, found.comparisons)
-    typer.echo("\n".join(messages), err=True, nl=bool(messages))
+    if messages:
+        remark("\n".join(messages))
     raise typer.Exit(int(found.exit_code))

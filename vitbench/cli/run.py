@@ -25,6 +25,7 @@ from vitbench.cli.options import (
     Weights,
     split,
 )
+from vitbench.remarks import remark
 
 
 class Metric(StrEnum):
@@ -142,6 +143,6 @@ def run(
     with TerminalProgress() as progress:
         outcome = pipeline.run(request, results, progress)
     if outcome.interrupted:
-        typer.echo("interrupted; what was finished is recorded", err=True)
+        remark("interrupted; what was finished is recorded")
     emit(render_records(outcome.records, "json" if as_json else "table"))
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))

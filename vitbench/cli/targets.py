@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vitbench.cli.options import BenchmarkBinary, Json, Serial
+from vitbench.remarks import remark
 
 app = typer.Typer(help="List the targets, show one, or set one up.")
 
@@ -70,8 +71,6 @@ def setup(
     target = catalog.resolve_target(name)
     if serial is not None:
         (target,) = catalog.DeviceOptions(serial).apply([target])
-    found = phone_setup.set_up(
-        target, benchmark_binary, on_stage=lambda text: typer.echo(f"{text} ...", err=True)
-    )
+    found = phone_setup.set_up(target, benchmark_binary, on_stage=lambda text: remark(f"{text} ..."))
     as_text = phone_setup_tell.as_text
     emit(phone_setup_tell.as_json(found) if as_json else as_text(found, Screen.of(sys.stdout)))

@@ -18,6 +18,7 @@ from vitbench.measure import make_plan
 from vitbench.measure.plan import in_turns
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.gate_cell import GatedCell
+from vitbench.pipeline.interrupts import finishing
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.records import environment
@@ -35,7 +36,10 @@ class UnrecordedGate(UsageError):
     """The gate is done, and its record cannot be kept anywhere: `record` has its verdicts."""
 
     def __init__(self, record: GateRecord, error: UsageError) -> None:
-        super().__init__(error.message, error.hint)
+        super().__init__(
+            error.message,
+            "make room, and gate again or keep what is shown here: these verdicts are nowhere else",
+        )
         self.record = record
 
 
@@ -112,33 +116,38 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
     except KeyboardInterrupt:
         interrupted = True
         notes.append("interrupted by the user: what was not decided until then is not measured")
-    found = tuple(cell.concluded() for cell in cells)
-    state = environment.git_state(Path.cwd())
-    if state is not None and state["dirty"]:
-        notes.append("the candidate has changes that are not committed")
-    record = GateRecord(
-        id=record_id,
-        created_utc=started.isoformat(timespec="seconds"),
-        vitbench_version=__version__,
-        simulated=any(planned.baseline.simulated for planned in request.cells),
-        mode="paired",
-        advisory=False,
-        baseline=request.place.location,
-        baseline_commit=request.baseline.commit,
-        candidate_commit=None if state is None else str(state["commit"]),
-        seed=seed,
-        wall_s=time.perf_counter() - begin,
-        interrupted=interrupted,
-        notes=tuple(notes),
-        cells=found,
-    )
+    with finishing():
+        found = tuple(cell.concluded() for cell in cells)
+        state = environment.git_state(Path.cwd())
+        if state is not None and state["dirty"]:
+            notes.append("the candidate has changes that are not committed")
+        record = GateRecord(
+            id=record_id,
+            created_utc=started.isoformat(timespec="seconds"),
+            vitbench_version=__version__,
+            simulated=any(planned.baseline.simulated for planned in request.cells),
+            mode="paired",
+            advisory=False,
+            baseline=request.place.location,
+            baseline_commit=request.baseline.commit,
+            candidate_commit=None if state is None else str(state["commit"]),
+            seed=seed,
+            wall_s=time.perf_counter() - begin,
+            interrupted=interrupted,
+            notes=tuple(notes),
+            cells=found,
+        )
+        _keep(record, store, progress)
+    return record
+
+
+def _keep(record: GateRecord, store: Store, progress: Progress) -> None:
     try:
         saved = store.save(record)
     except UsageError as error:
         raise UnrecordedGate(record, error) from error
     if saved.problem:
         progress.note(f"{saved.problem}; the record is kept in {saved.location}")
-    return record
 
 
 def _study(request: GateRequest, title: str) -> StudyRequest:

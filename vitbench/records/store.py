@@ -196,8 +196,8 @@ class Store:
         except OSError as error:
             raise UsageError(
                 f"{problem}, nor to `{tempfile.gettempdir()}`: {_reason(error)}",
-                f"make room; the finished blocks are kept in `{self.running_dir}` and the next "
-                "`vitbench run` saves them",
+                f"make room; the finished blocks are kept in `{self.running_dir}`, and the same command "
+                "saves them next time",
             ) from error
         return Saved(str(refuge.root / name), problem)
 

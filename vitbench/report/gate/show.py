@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from vitbench.errors import UsageError
 from vitbench.records.document import dump
 from vitbench.records.gate import GateRecord
+from vitbench.remarks import remark
 from vitbench.report.gate import github, junit, markdown, table
 from vitbench.report.output import emit, write_text
 from vitbench.report.screen import Screen
@@ -71,22 +74,25 @@ def show(
 
     Returns:
         What could not be written and what to do: a verdict is not lost for that.
-
-    Raises:
-        UsageError: standard output cannot be written.
     """
-    emit(render(record, form))
-    problems = []
+    writers = [lambda: emit(render(record, form))]
     for path, name in ((markdown_file, "markdown"), (junit_file, "junit")):
         if path is not None:
-            try:
-                write_text(path, render(record, name))
-            except UsageError as error:
-                problems.append(error.explain())
+            writers.append(partial(_write, record, path, name))
     if actions:
-        sys.stderr.write(github.commands(record))
-        try:
-            github.append_summary(record)
-        except UsageError as error:
-            problems.append(error.explain())
-    return problems
+        remark(github.commands(record), end="")
+        writers.append(lambda: github.append_summary(record))
+    return [problem for problem in map(_tried, writers) if problem is not None]
+
+
+def _write(record: GateRecord, path: Path, form: str) -> None:
+    write_text(path, render(record, form))
+
+
+def _tried(work: Callable[[], None]) -> str | None:
+    """Do what may fail, and say what did."""
+    try:
+        work()
+    except UsageError as error:
+        return error.explain()
+    return None
