@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gate.scripted import Scene, write_target
-from tests.gate.test_gate import MODEL, save
+from tests.gate.test_gate import MODEL, Heard, run, save
 from vitbench.errors import UsageError
 from vitbench.gate import listing
 from vitbench.gate.baseline import Baseline, Place, merged, place_of, read, told_apart
 from vitbench.gate.listing import summaries
+from vitbench.gate.save import requests_of
+from vitbench.pipeline.baseline import save_baseline
 from vitbench.report.gate import baselines as told
 from vitbench.report.screen import Screen
 
@@ -64,9 +67,6 @@ def test_a_baseline_says_what_it_is_of(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) -> None:
-    from tests.gate.test_gate import Heard
-    from vitbench.gate.save import requests_of
-    from vitbench.pipeline.baseline import save_baseline
 
     write_target(tmp_path)
     save((MODEL,))
@@ -82,9 +82,6 @@ def test_saving_again_replaces_and_adding_keeps(scene: Scene, tmp_path: Path) ->
 
 def test_adding_keeps_whatever_is_another_cell(scene: Scene, tmp_path: Path) -> None:
     """Precision, threads and seed make another cell; another name of the same one does not."""
-    from tests.gate.test_gate import Heard, run
-    from vitbench.gate.save import requests_of
-    from vitbench.pipeline.baseline import save_baseline
 
     board = write_target(tmp_path)
     place = place_of("main", "results")
@@ -233,11 +230,8 @@ def test_prune_refuses_where_a_baseline_cannot_be_read(scene: Scene, tmp_path: P
 
 def test_adding_keeps_the_place_of_the_artifacts(scene: Scene, tmp_path: Path) -> None:
     """The cells that stay have theirs there."""
-    from tests.gate.test_gate import Heard
     from vitbench.gate.config import Config
     from vitbench.gate.request import AskedGate, plan_gate
-    from vitbench.gate.save import requests_of
-    from vitbench.pipeline.baseline import save_baseline
 
     write_target(tmp_path)
     place = place_of("main", "results")
@@ -265,3 +259,51 @@ def test_lists_fit_the_screen(scene: Scene, tmp_path: Path) -> None:
     for line in "".join(texts).splitlines():
         assert len(line) <= 80
     assert texts[0].count("attention-8x16:4x4") == 6
+
+
+def test_cells_stay_pinned_to_what_they_were_made_of(scene: Scene, tmp_path: Path) -> None:
+    """Another target is added on a later commit, or on the one whose only change is the baseline itself."""
+    write_target(tmp_path)
+    write_target(tmp_path, name="other")
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit() -> str:
+        git("add", "--all")
+        git("commit", "--quiet", "--allow-empty", "--message", "more")
+        return git("rev-parse", "HEAD")
+
+    def add(target: str) -> Baseline:
+        return save_baseline(requests_of([MODEL], [target], []), place, Heard(), keep_others=True)
+
+    git("init", "--quiet")
+    place = place_of("main", "results")
+    add("board")
+    first = commit()
+    saved = add("board")
+    assert [cell.sources for cell in saved.cells] == [None]
+    # The document differs from the commit now, and pins nothing the less for that.
+    saved = add("other")
+    assert saved.sources.directory == first
+    assert [cell.sources for cell in saved.cells] == [None, None]
+    second = commit()
+    saved = add("other")
+    assert saved.sources.directory == second
+    pinned = {cell.target: (cell.sources or saved.sources).directory for cell in saved.cells}
+    assert pinned == {"board": first, "other": second}
+    assert read(place) == saved
+    (tmp_path / "targets" / "other.toml").write_text(
+        "# changed\n" + (tmp_path / "targets" / "other.toml").read_text()
+    )
+    # A baseline that lies beside the files it is made of hides none of them.
+    for name in ("main", "./beside.json"):
+        place = place_of(name, "results")
+        saved = add("other")
+        assert saved.sources.directory is None
+    saved = read(place_of("main", "results"))
+    assert [(cell.sources or saved.sources).directory for cell in saved.cells] == [first, None]

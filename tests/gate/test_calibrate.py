@@ -6,7 +6,9 @@ import json
 import math
 import random
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from vitbench.measure import make_plan
 from vitbench.pipeline.calibrate import calibrate
 from vitbench.report.gate.calibration import as_json, as_text, tables
 from vitbench.report.screen import Screen
+from vitbench.report.sheet import SIMULATED
 from vitbench.stats.gate import second_stage
 
 
@@ -70,6 +73,23 @@ def test_what_is_proposed_can_be_pasted() -> None:
     assert document["cells"][0]["noise"]["match"] == "effvit-b0:224x224"
 
 
+def test_cells_that_a_table_cannot_tell_apart_share_one() -> None:
+    """Batches of one network, say: the noisier one must fit as well, in whatever order they come."""
+    for sds in ((0.05, 0.005), (0.005, 0.05)):
+        found = calibration([noise(sd) for sd in sds])
+        config = Config.model_validate(tomllib.loads("\n".join(tables(found))))
+        assert len(config.cells) == 1
+        limits = limits_of(config, "effvit-b0", (224, 224), "cpu", "local")
+        assert limits.pairs == max(each.pairs for each in found.cells)
+        assert limits.regression >= max(each.limit for each in found.cells)
+
+
+def test_scripted_noise_is_called_that() -> None:
+    scripted = replace(noise(0.01), simulated=True)
+    assert SIMULATED in as_text(calibration([scripted]), Screen(width=200))
+    assert SIMULATED not in as_text(calibration([noise(0.01)]), Screen(width=200))
+
+
 def test_a_scripted_device_s_noise_is_found(scene: Scene, tmp_path: Path) -> None:
     """Noise between blocks of 1 % makes pairs of 1.4 %."""
     write_target(tmp_path, block_noise=0.01)
@@ -89,6 +109,28 @@ def test_the_baseline_s_cells_are_calibrated_by_default(scene: Scene, tmp_path: 
     ]
     with pytest.raises(UsageError, match="nothing to gate"):
         requests_for_calibration([], ["cpu"], [], baseline=None, results="results")
+
+
+def test_the_baseline_of_gate_toml_is_calibrated(scene: Scene, tmp_path: Path) -> None:
+    """The one that `vitbench gate` would take here."""
+    write_target(tmp_path)
+    save((MODEL,), name="nightly")
+    (tmp_path / "gate.toml").write_text('[gate]\nbaseline = "nightly"\n')
+    (found,) = requests_for_calibration([], [], [], baseline=None, results="results")
+    assert found.cells[0].label == f"{MODEL} on board"
+
+
+def test_options_that_would_have_no_say_are_refused(scene: Scene, tmp_path: Path) -> None:
+    write_target(tmp_path)
+    save()
+    for asked, told in (
+        ({"models": [MODEL], "baseline": "main"}, "--baseline main"),
+        ({"resolutions": ["8"]}, "--resolution"),
+        ({"threads": 2}, "--threads"),
+    ):
+        options: dict[str, Any] = {"models": [], "resolutions": [], "baseline": None, **asked}
+        with pytest.raises(UsageError, match=told):
+            requests_for_calibration(targets=["board"], results="results", **options)
 
 
 def test_a_device_that_leaves_is_not_calibrated(scene: Scene, tmp_path: Path) -> None:

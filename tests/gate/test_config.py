@@ -51,7 +51,16 @@ def test_everything(tmp_path: Path) -> None:
     (waiver,) = waivers_of(config, "segformer-b0", (512, 512), "orin")
     assert (waiver.gates, waiver.expires) == (("params", "time"), date(2027, 3, 31))
     assert waivers_of(config, *B0) == ()
-    assert unmatched(config, [B0]) == ['[[waivers]] match = "segformer*" covers no cell of this gate']
+    assert unmatched(config, [B0]) == [
+        '[[waivers]] match = "segformer*" covers no cell of this gate: look for a misspelling'
+    ]
+
+
+def test_a_table_that_covers_nothing_is_told_whole(tmp_path: Path) -> None:
+    """The model is right here, so its target must be seen."""
+    (tmp_path / "gate.toml").write_text('[[cells]]\nmatch = "effvit-b*"\ntarget = "cpuu"\n')
+    (told,) = unmatched(read_config(tmp_path / "gate.toml"), [B0])
+    assert told.startswith('[[cells]] match = "effvit-b*", target = "cpuu" covers no cell')
 
 
 def test_defaults_follow_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,12 +79,19 @@ def test_defaults_follow_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("[gate]\nmax_regression = 0\n", "gate.max_regression"),
         ('[gate]\nmax_regression = "three"\n', "no share"),
         ("[gate]\nmax_regression = nan\n", "gate.max_regression"),
+        ("[gate]\nmax_regression = 0.5\n", '0.5 would be 50%: write "0.5%" or "50%"'),
+        ('[gate]\nmax_regression = "3"\n', '`gate.max_regression`: 3 would be 300%: write "3%"'),
+        ("[cells]\nmatch = 'a'\n", "write [[cells]]"),
         ("[gate]\npairs = 6\n", "gate.pairs"),
         ("[[cells]]\nmatch = ''\n", "cells.0.match"),
         ("[[cells]]\nmatch = 'a'\nlimit = 3\n", "max_memory_growth"),
         ("[[waivers]]\nmatch = 'a'\nexpires = 2027-01-01\n", "reason"),
         ("[[waivers]]\nmatch = 'a'\nreason = 'b'\n", "expires"),
         ("[[waivers]]\nmatch = 'a'\nreason = 'b'\nexpires = 2027-01-01\ngates = ['speed']\n", "gates"),
+        (
+            "[[waivers]]\nmatch = 'a'\nreason = 'b'\nexpires = 2027-01-01\ngates = 'time'\n",
+            'it is a list: ["params", "time"]',
+        ),
         ("[gate\n", "no TOML"),
     ],
 )

@@ -203,3 +203,10 @@ def test_a_phone_has_its_own_limit(tmp_path: Path) -> None:
         place.save(change(record, estimate={"latency_ms": latency_ms}, target={"transport": "adb"}))
     (cell,) = judge(tmp_path).cells
     assert (cell.limit, cell.verdict) == (0.05, "PASS")
+
+
+def test_a_misspelt_table_is_told(tmp_path: Path) -> None:
+    store(tmp_path, [*steady(12), 20.3])
+    config = Config.model_validate({"cells": [{"match": "effvit-b77"}, {"match": "*"}]})
+    (note,) = gate_history(str(tmp_path), config).notes
+    assert note.startswith('[[cells]] match = "effvit-b77" covers no cell')

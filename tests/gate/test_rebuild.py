@@ -14,6 +14,7 @@ from tests.gate.test_gate import Heard, save
 from vitbench.errors import MeasurementInvalid
 from vitbench.gate.baseline import BaselineCell, Sources, place_of, read
 from vitbench.pipeline import rebuild as module
+from vitbench.pipeline import reference
 from vitbench.pipeline.bench import Spent
 from vitbench.pipeline.rebuild import CannotRebuild, rebuild
 from vitbench.pipeline.reference import find_reference
@@ -90,3 +91,43 @@ def test_a_shelf_that_cannot_be_opened_is_a_missing_artifact(saved: BaselineCell
     bench = SimpleNamespace(cache=None, scratch=lambda: tmp_path, progress=Heard(), spent=Spent())
     with pytest.raises(MeasurementInvalid, match=r"nosuchprotocol.*cannot be rebuilt"):
         find_reference(lost, request, SimpleNamespace(digest="f" * 64), bench)  # type: ignore[arg-type]
+
+
+def test_vitbench_s_own_commit_is_looked_for_in_the_working_directory_where_it_is_installed(
+    saved: BaselineCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a CI job has it: installed from an index, started in a checkout of vitbench."""
+    monkeypatch.setattr(module, "PROJECT", tmp_path / "site-packages")
+    seen: list[Path] = []
+    monkeypatch.setattr(module, "_export", lambda cell, directory, code, cache: seen.append(code))
+    with pytest.raises(CannotRebuild, match="has no vitbench in it"):
+        rebuild(saved, Sources(project=head(tmp_path), directory=None), tmp_path / "one")
+    (tmp_path / "vitbench").mkdir()
+    (tmp_path / "vitbench" / "__main__.py").write_text("")
+    for arguments in (["add", "vitbench"], ["commit", "--quiet", "--message", "code"]):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+    with pytest.raises(CannotRebuild, match="give nothing here"):
+        rebuild(saved, Sources(project=head(tmp_path), directory=None), tmp_path / "two")
+    assert (seen[0] / "vitbench" / "__main__.py").is_file()
+    assert tmp_path / "two" in seen[0].parents
+
+
+def test_a_cell_is_rebuilt_from_its_own_sources(
+    saved: BaselineCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Sources(project=None, directory="1" * 40)
+    seen: list[Sources] = []
+
+    def refuse(cell: BaselineCell, sources: Sources, scratch: Path) -> None:
+        seen.append(sources)
+        raise CannotRebuild("not here")
+
+    monkeypatch.setattr(reference, "rebuild", refuse)
+    whole = SimpleNamespace(sources=Sources(project=None, directory="2" * 40))
+    request = SimpleNamespace(shelf=str(tmp_path / "shelf"), baseline=whole)
+    bench = SimpleNamespace(cache=None, scratch=lambda: tmp_path, progress=Heard(), spent=Spent())
+    for cell in (saved, saved.model_copy(update={"sources": own})):
+        with pytest.raises(MeasurementInvalid, match="not here"):
+            find_reference(cell, request, SimpleNamespace(digest="f" * 64), bench)  # type: ignore[arg-type]
+    assert seen == [whole.sources, own]

@@ -57,6 +57,17 @@ class DeviceOptions:
             )
         return [self._apply(target) for target in targets]
 
+    def meant_for(self, target: TargetSpec) -> DeviceOptions:
+        """What is said of this one, where several were asked for together and `apply` has seen them all."""
+        phone, board = _is_phone(target), takes_host(target)
+        return DeviceOptions(
+            serial=self.serial if phone else None,
+            binary=self.binary if phone else None,
+            cluster=self.cluster if phone else None,
+            host=self.host if board else None,
+            lock_clocks=self.lock_clocks if board else None,
+        )
+
     def _apply(self, target: TargetSpec) -> TargetSpec:
         if _is_phone(target):
             return self._phone(target)

@@ -31,13 +31,18 @@ def calibrate(
     ] = None,
     resolution: Resolution = None,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The baseline whose cells are meant (default: main).")
+        str | None,
+        typer.Option(
+            "--baseline", help="The baseline whose cells are meant (default: gate.toml's, or main)."
+        ),
     ] = None,
     pairs: Annotated[int, typer.Option(min=8, max=500, help="Pairs of each cell with itself.")] = 20,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the runtime (default: the target's).")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and of the order in pairs.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the order in pairs; with --model, of the weights.")
+    ] = 0,
     weights: Weights = None,
     host: Host = None,
     serial: Serial = None,

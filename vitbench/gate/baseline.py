@@ -42,12 +42,23 @@ class Asked(Part):
     threads: int | None
 
 
+class Sources(Part):
+    """What the artifacts were made of: commits of vitbench and of the working directory.
+
+    Each is None where there was no checkout, or where its files differed from the commit.
+    """
+
+    project: Commit | None
+    directory: Commit | None
+
+
 class BaselineCell(Part):
     """One cell of a baseline.
 
     `digest` is of the artifact, or of the script of a scripted target, whose `script` is then kept here.
     `archive` is the SHA-256 of the archive that holds the artifact, `key` its address in a cache.
     `latency_ms` and `load_ms` are of a short look, to estimate the cost of a gate; they decide nothing.
+    `sources` are its own where they are not those of the document: the cell was saved before the others.
     """
 
     asked: Asked
@@ -70,16 +81,7 @@ class BaselineCell(Part):
     script: dict[str, Any] | None = None
     latency_ms: Milliseconds
     load_ms: Milliseconds
-
-
-class Sources(Part):
-    """What the artifacts were made of: commits of vitbench and of the working directory.
-
-    Each is None where there was no checkout, or where its files differed from the commit.
-    """
-
-    project: Commit | None
-    directory: Commit | None
+    sources: Sources | None = None
 
 
 class Baseline(Part):
@@ -214,16 +216,15 @@ def merged(old: Baseline | None, new: Baseline) -> Baseline:
     """The new cells, and those of the old one that it does not replace; for saving one target at a time.
 
     A cell replaces the one that a gate would build in the same way, whatever machine that was saved on.
-    The sources are known only where both were made of the same.
+    The others stay pinned to what they were made of.
     """
     if old is None:
         return new
     replaced = {_identity(cell) for cell in new.cells}
-    kept = tuple(cell for cell in old.cells if _identity(cell) not in replaced)
-    if not kept:
-        return new
-    sources = new.sources if new.sources == old.sources else Sources(project=None, directory=None)
-    return new.model_copy(update={"cells": kept + new.cells, "sources": sources})
+    kept = [cell for cell in old.cells if _identity(cell) not in replaced]
+    pinned = [(cell, cell.sources or old.sources) for cell in kept]
+    cells = [cell.model_copy(update={"sources": None if own == new.sources else own}) for cell, own in pinned]
+    return new.model_copy(update={"cells": (*cells, *new.cells)})
 
 
 def labels(cells: Sequence[BaselineCell]) -> str:

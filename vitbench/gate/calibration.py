@@ -29,6 +29,7 @@ class Noise:
         latency_ms: median of the blocks.
         load_ms: median time of loading.
         plan: of its pairs, as they were taken.
+        simulated: whether the figures are scripted.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Noise:
     latency_ms: float
     load_ms: float
     plan: Plan = field(default_factory=lambda: make_plan("gate"))
+    simulated: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ DEFAULT_LIMIT = 0.03
 FREE_LIMIT = 0.05
 FREE_TRANSPORTS = ("adb",)
 DEFAULT_MEMORY = 0.10
+# What a fraction can be without a sign of percent: 0.5 is more likely half a per cent than a half.
+LARGEST_BARE = 0.2
 # Under this the signed-rank test cannot reach its level, whatever the pairs say.
 MIN_PAIRS = 7
 MAX_PAIRS = 500
@@ -30,12 +32,17 @@ GateName = Literal["time", "params", "macs", "bytes", "fallback", "partitions", 
 
 
 def _share(value: Any) -> Any:
-    """`"3%"` as 0.03; numbers are fractions already."""
+    """`"3%"` as 0.03; numbers are fractions already, and large ones are percentages without their sign."""
     if isinstance(value, str):
         try:
-            return float(value.removesuffix("%")) / 100 if value.endswith("%") else float(value)
+            if value.endswith("%"):
+                return float(value.removesuffix("%")) / 100
+            value = float(value)
         except ValueError:
             raise ValueError(f"'{value}' is no share: write 3% or 0.03") from None
+    if isinstance(value, int | float) and value > LARGEST_BARE:
+        other = f' or "{100 * value:g}%"' if value < 1 else ""
+        raise ValueError(f'{value:g} would be {value:.0%}: write "{value:g}%"{other}')
     return value
 
 
@@ -71,6 +78,12 @@ class _Matching(_Table):
 
     match: Annotated[str, Field(min_length=1)]
     target: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The pattern as it is written."""
+        target = "" if self.target is None else f', target = "{self.target}"'
+        return f'match = "{self.match}"{target}'
 
     def covers(self, model: str, resolution: tuple[int, int], target: str) -> bool:
         """Whether a cell is meant."""
@@ -138,8 +151,13 @@ def read_config(path: Path | None) -> Config:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(key) for key in first["loc"])
         known = ", ".join(_known(first["loc"]))
-        told = f"it knows {known}" if first["type"] == "extra_forbidden" and known else "mend that field"
-        raise UsageError(f"{path}: `{where}`: {first['msg'].lower()}", told) from None
+        told = "mend that field"
+        if first["type"] == "extra_forbidden" and known:
+            told = f"it knows {known}"
+        elif first["type"] == "tuple_type":
+            told = f"write [[{where}]]" if first["loc"] == (where,) else 'it is a list: ["params", "time"]'
+        what = first["msg"].removeprefix("Value error, ").lower()
+        raise UsageError(f"{path}: `{where}`: {what}", told) from None
 
 
 def limits_of(config: Config, model: str, resolution: tuple[int, int], target: str, transport: str) -> Limits:
@@ -168,7 +186,7 @@ def unmatched(config: Config, cells: Sequence[tuple[str, tuple[int, int], str]])
     tables: list[tuple[str, _Matching]] = [("cells", each) for each in config.cells]
     tables += [("waivers", each) for each in config.waivers]
     return [
-        f'[[{kind}]] match = "{table.match}" covers no cell of this gate'
+        f"[[{kind}]] {table.told} covers no cell of this gate: look for a misspelling"
         for kind, table in tables
         if not any(table.covers(*cell) for cell in cells)
     ]

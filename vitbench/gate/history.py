@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from vitbench import __version__
 from vitbench.errors import ExitCode, UsageError
 from vitbench.gate import outcome
-from vitbench.gate.config import Config, limits_of, matches, unselected, waivers_of
+from vitbench.gate.config import Config, limits_of, matches, unmatched, unselected, waivers_of
 from vitbench.records import index
 from vitbench.records.gate import GateCell, GateRecord, History, Verdict
 from vitbench.records.sessions import CellHistory, histories
@@ -55,7 +55,7 @@ def gate_history(
             f"nothing to gate: no run in `{results}` is selected{scripted}",
             "`vitbench report` lists what was measured",
         )
-    if useless := unselected(models, targets, [(each.model, each.resolution, each.target) for each in shown]):
+    if useless := unselected(models, targets, [_named(each) for each in shown]):
         raise UsageError(
             f"nothing to gate for {useless}: no run in `{results}` is meant by it",
             "`vitbench report` lists what was measured",
@@ -79,7 +79,7 @@ def gate_history(
         candidate_commit=None,
         seed=0,
         wall_s=time.perf_counter() - begin,
-        notes=tuple(_not_judged(shown, current)),
+        notes=(*_not_judged(shown, current), *unmatched(config, [_named(each) for each in found])),
         cells=cells,
     )
 
@@ -93,6 +93,11 @@ def _not_judged(found: Sequence[CellHistory], current: Sequence[CellHistory]) ->
         for each, count in others
         if count
     ]
+
+
+def _named(history: CellHistory) -> tuple[str, tuple[int, int], str]:
+    """What tables of `gate.toml` and options are matched against."""
+    return history.model, history.resolution, history.target
 
 
 def _cell_of(history: CellHistory) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def plan_gate(baseline: Baseline, place: Place, config: Config, asked: AskedGate
             f"{baselines.labels(scripted)}: scripted, so nothing would be gated",
             "add --simulated to see what a gate says, or choose another target with -t",
         )
+    _check_device(chosen, asked)
     cells = tuple(_planned(cell, config, asked) for cell in chosen)
     known = [(cell.model, cell.resolution, cell.target) for cell in chosen]
     every = [(cell.model, cell.resolution, cell.target) for cell in baseline.cells]
@@ -158,7 +160,7 @@ def candidate_request(asked: Asked, target: str, options: AskedGate) -> Request:
         seed=asked.seed,
         weights=weights,
         no_cache=options.no_cache,
-        device=options.device,
+        device=options.device and options.device.meant_for(catalog.resolve_target(target)),
     )
 
 
@@ -171,6 +173,16 @@ def _check_options(asked: AskedGate) -> None:
 
     if asked.limit is not None and not 0 < asked.limit < 1:
         raise UsageError(f"a limit must be above 0 and below 1, not {asked.limit:.4g}", "0.03 is 3 %")
+
+
+def _check_device(chosen: Sequence[BaselineCell], asked: AskedGate) -> None:
+    """Check what is said of devices against all targets together; a lost one is its cell's affair."""
+    found: dict[str, TargetSpec] = {}
+    for cell in chosen:
+        with suppress(VitbenchError):
+            found[cell.target] = catalog.resolve_target(_target(cell, asked))
+    if asked.device is not None and found:
+        asked.device.apply(list(found.values()))
 
 
 def _select(baseline: Baseline, place: Place, asked: AskedGate) -> list[BaselineCell]:

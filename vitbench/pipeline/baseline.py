@@ -81,7 +81,7 @@ def save_baseline(
         name=place.name,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         vitbench_version=__version__,
-        sources=_sources(),
+        sources=_sources(place),
         artifacts=kept_in,
         cells=tuple(cells),
     )
@@ -166,12 +166,17 @@ def _digest(header: Header, script: object) -> str:
     return hash_json(script)
 
 
-def _sources() -> Sources:
-    """Commits that pin what the artifacts are made of; None where there is none, or files differ from it."""
-    project = Path(__file__).parents[2]
+def _sources(place: Place) -> Sources:
+    """Commits that pin what the artifacts are made of; None where there is none, or files differ from it.
+
+    The baseline itself is no such file: cells that were saved a moment ago do not unpin the next.
+    """
+    project, kept = Path(__file__).parents[2], Path(place.location)
     return Sources(
-        project=_pinned(environment.git_state(project)) if (project / ".git").exists() else None,
-        directory=_pinned(environment.git_state(Path.cwd())),
+        project=_pinned(environment.git_state(project, apart_from=kept))
+        if (project / ".git").exists()
+        else None,
+        directory=_pinned(environment.git_state(Path.cwd(), apart_from=kept)),
     )
 
 

@@ -14,6 +14,7 @@ from vitbench.measure import make_plan
 from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.device import make_header
 from vitbench.pipeline.gate import SAMPLES
+from vitbench.pipeline.interrupts import finishing
 from vitbench.pipeline.paired import measure_row
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
@@ -82,7 +83,8 @@ def calibrate(
             raise
     if not found:
         raise failures[0][1]
-    return calibration(found, failures, asked=len(requests))
+    with finishing():
+        return calibration(found, failures, asked=len(requests))
 
 
 def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> Noise:
@@ -123,4 +125,5 @@ def _noise(bench: Bench, samples: Store, cell: Cell, pairs: int, seed: int) -> N
         latency_ms=median(block.median_ms for block in blocks),
         load_ms=median(block.load_ms for block in blocks),
         plan=comparison.sides[0].plan,
+        simulated=header.simulated,
     )

@@ -12,6 +12,8 @@ from vitbench.export.manifest import DamagedArtifact
 from vitbench.gate.baseline import BaselineCell, Sources
 
 TIMEOUT_S = 1800.0
+# The checkout that vitbench runs from, where it was not installed by copying.
+PROJECT = Path(__file__).parents[2]
 
 
 class CannotRebuild(Exception):
@@ -36,11 +38,10 @@ def rebuild(saved: BaselineCell, sources: Sources, scratch: Path) -> Artifact:
     if sources.project is None and sources.directory is None:
         raise CannotRebuild("it was saved outside of a checkout, or from changes that were not committed")
     here = Path.cwd()
-    project = Path(__file__).parents[2]
     directory = (
         here if sources.directory is None else _checkout(here, sources.directory, scratch / "directory")
     )
-    code = project if sources.project is None else _checkout(project, sources.project, scratch / "project")
+    code = PROJECT if sources.project is None else _code(sources.project, scratch / "project")
     cache = scratch / "cache"
     _export(saved, directory, code, cache)
     made = ArtifactCache(cache)
@@ -56,6 +57,17 @@ def rebuild(saved: BaselineCell, sources: Sources, scratch: Path) -> Artifact:
     raise CannotRebuild(
         f"its sources give {given} here, not {saved.digest[:12]}: another exporter is installed"
     )
+
+
+def _code(commit: str, into: Path) -> Path:
+    """vitbench as of a commit: of the checkout that runs; where it is installed, of the working directory."""
+    if (PROJECT / ".git").exists():
+        return _checkout(PROJECT, commit, into)
+    top = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel").strip())
+    code = _checkout(top, commit, into)
+    if not (code / "vitbench" / "__main__.py").is_file():
+        raise CannotRebuild(f"commit {commit[:12]} of {top} has no vitbench in it")
+    return code
 
 
 def _checkout(repository: Path, commit: str, into: Path) -> Path:

@@ -45,7 +45,7 @@ def find_reference(saved: BaselineCell, request: GateRequest, candidate: Artifac
     bench.progress.stage(saved.label, "rebuilding the artifact of the baseline")
     begin = time.perf_counter()
     try:
-        built = rebuild(saved, request.baseline.sources, bench.scratch())
+        built = rebuild(saved, saved.sources or request.baseline.sources, bench.scratch())
     except CannotRebuild as refusal:
         raise MeasurementInvalid(
             f"the artifact of the baseline of {saved.label} is missing: {why}; "

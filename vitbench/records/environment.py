@@ -82,12 +82,21 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def git_state(directory: Path) -> dict[str, Any] | None:
-    """Commit of a checkout, and whether a tracked file differs from it; None outside one, or without git."""
+def git_state(directory: Path, *, apart_from: Path | None = None) -> dict[str, Any] | None:
+    """Commit of a checkout, and whether a tracked file differs from it; None outside one, or without git.
+
+    Args:
+        directory: in the checkout.
+        apart_from: a file that does not count, if it is below `directory`.
+    """
     commit = _git(directory, "rev-parse", "HEAD")
     if commit is None:
         return None
-    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    top, left_out = directory.resolve(), apart_from.resolve() if apart_from is not None else None
+    paths = [":/"]
+    if left_out is not None and left_out.is_relative_to(top):
+        paths.append(f":(exclude,literal){left_out.relative_to(top)}")
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

@@ -10,6 +10,7 @@ from vitbench.gate.calibration import Calibration, Proposal
 from vitbench.gate.cost import in_words
 from vitbench.report.numbers import cells_wide
 from vitbench.report.screen import Screen
+from vitbench.report.sheet import SIMULATED
 from vitbench.text import clean
 
 HEADERS = ("cell", "pair sd", "lag 1", "K", "d", "sees", "P(pass)")
@@ -44,21 +45,30 @@ def as_text(found: Calibration, screen: Screen | None = None) -> str:
     told += [f"no proposal for {clean(label)}: {clean(error.message)}" for label, error in found.failures]
     if found.interrupted:
         told.append(f"interrupted: {many} of {found.asked} cells have a proposal")
+    if any(each.noise.simulated for each in found.cells):
+        told.append(SIMULATED)
     wrapped = [line for text in told for line in screen.wrap(text)]
     return "\n".join([*lines, "", *wrapped, "", "for gate.toml:", "", *tables(found)]) + "\n"
 
 
 def tables(found: Calibration) -> list[str]:
-    """The lines of a `gate.toml` with the proposals."""
-    lines: list[str] = []
+    """The lines of a `gate.toml` with the proposals.
+
+    Cells that a table cannot tell apart, such as batches, share one: the most pairs and the widest limit.
+    """
+    named: dict[tuple[str, str], list[Proposal]] = {}
     for each in found.cells:
+        named.setdefault((each.noise.match, each.noise.target), []).append(each)
+    lines: list[str] = []
+    for (match, target), cells in named.items():
+        limit = max(each.limit for each in cells)
         lines += [
             "[[cells]]",
-            f"match = {json.dumps(clean(each.noise.match))}",
-            f"target = {json.dumps(clean(each.noise.target))}",
-            f"pairs = {each.pairs}",
+            f"match = {json.dumps(clean(match))}",
+            f"target = {json.dumps(clean(target))}",
+            f"pairs = {max(each.pairs for each in cells)}",
             # Rounded up: a limit under the proposal would promise more than it keeps.
-            f'max_regression = "{math.ceil(1000 * each.limit - 1e-9) / 10:.1f}%"',
+            f'max_regression = "{math.ceil(1000 * limit - 1e-9) / 10:.1f}%"',
             "",
         ]
     return lines[:-1]
