@@ -10,11 +10,12 @@ is planted is corrected by a first look at that. Then, in rotation,
     5      20 gates with 5 % planted: caught as often as the printed power says
     cost   one gate over B0 and B1 at 224 and an attention block, when nothing changed: under 5 minutes
 
-Each gate is a record below `results/gate-real/`, and what is there already is not run again: stop this
-whenever you like, and start it again to go on. A gate that was disturbed counts as what it ended with. The
-plants work on this machine's ONNX Runtime; with a scripted target this only shows that it runs.
+Each gate is a record below DIR, and what is there already is not run again: stop this whenever you like,
+and start it again to go on. `results/gate-real` has the gates of one machine: another takes a DIR of its
+own. A gate that was disturbed counts as what it ended with. The plants work on this machine's ONNX Runtime;
+with a scripted target this only shows that it runs.
 
-    python -m benchmarks.gate_real [--kinds null,10,5,cost] [--runs N] [--results DIR] [--target cpu]
+    python -m benchmarks.gate_real --results DIR [--kinds null,10,5,cost] [--runs N] [--target cpu]
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 
 from benchmarks.planted import planted
 from vitbench.errors import UsageError, VitbenchError
@@ -179,7 +180,7 @@ def summarise(root: Path, setting: Setting) -> tuple[list[str], bool]:
         f"K = {pairs}, d = {limit:.1%}, sees {visible(limit, sd, pairs, 1):.1%} with power 0.95"
         + (f"; GLIBC_TUNABLES={allocator}" if allocator else ""),
         "",
-        "| planted | achieved [95 %] | gates | verdicts | promised | seen | |",
+        "| planted | achieved [95 %], and in the gates | gates | verdicts | promised | seen | |",
         "|:---|:---|---:|:---|:---|:---|:---|",
     ]
     kept = True
@@ -216,7 +217,9 @@ def _promise(kind: str, cells: list[GateCell], setting: Setting) -> tuple[str, b
         caught = sum(_by_time(cell) for cell in cells)
         ratio, low, high = setting.achieved[kind]
         chance = power(ratio - 1, limit, sd, pairs, 1)
+        ratios = [stage.ratio for cell in cells for stage in cell.stages if stage.ratio is not None]
         achieved = f"{ratio - 1:+.2%} [{low - 1:+.2%}, {high - 1:+.2%}]"
+        achieved += f", {geometric_mean(ratios) - 1:+.2%}" if ratios else ""
         promised, seen = f"caught in {chance:.1%}", f"caught in {_share(caught, count)}"
         keeps = abs(caught - chance * count) <= _reach(chance, count)
         if kind == "10":
@@ -273,7 +276,7 @@ def main() -> None:
     )
     parser.add_argument("--pairs", type=int, default=LONG_PAIRS, help="pairs of each long run (default: 40)")
     parser.add_argument("--target", default="cpu", help="target (default: cpu)")
-    parser.add_argument("--results", type=Path, default=Path("results/gate-real"))
+    parser.add_argument("--results", type=Path, required=True, help="where the gates are kept")
     options = parser.parse_args()
     root: Path = options.results
     root.mkdir(parents=True, exist_ok=True)

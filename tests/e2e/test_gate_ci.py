@@ -157,7 +157,7 @@ def test_the_action_on_a_red_commit(red: Path, path_with_vitbench: str) -> None:
     assert (code, outputs) == (1, {"exit-code": "1"}), err
     (cell,) = json.loads(out)["cells"]
     assert (cell["verdict"], len(cell["stages"])) == ("REGRESSION", 2)
-    assert re.search(r"::error title=REGRESSION%3A attention-8x16%3A4x4 on board::\+1[12]\.", err)
+    assert re.search(r"::error title=simulated REGRESSION%3A attention-8x16%3A4x4 on board::\+1[12]\.", err)
     assert "❌" in (red.parent / "summary").read_text()
     assert not (red.parent / "python.log").exists()
 
@@ -189,6 +189,18 @@ def test_the_shell_sample(green: Path, path_with_vitbench: str) -> None:
     assert done.stdout.rstrip().endswith("gate: pass")
     assert (green / "gate.md").read_text().startswith("### ✅")
     ET.parse(green / "gate.xml")
+
+
+def test_the_github_sample() -> None:
+    """A whole workflow, and what it gives the action are inputs of it."""
+    workflow = yaml.safe_load(sample("yaml", "pull_request"))
+    # YAML 1.1 reads the key `on` as true.
+    assert workflow[True] == "pull_request"
+    steps = workflow["jobs"]["gate"]["steps"]
+    (own,) = [step for step in steps if step["uses"].startswith("vitbench/")]
+    action = yaml.safe_load((PROJECT / "action.yml").read_text())
+    assert set(own["with"]) <= set(action["inputs"])
+    assert steps[-1] == own
 
 
 def test_the_gitlab_sample(green: Path, path_with_vitbench: str) -> None:

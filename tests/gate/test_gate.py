@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from tests.gate.scripted import Scene, write_target
+from vitbench.catalog import DeviceOptions
 from vitbench.errors import UsageError
+from vitbench.gate import stages
 from vitbench.gate.baseline import place_of, read
+from vitbench.gate.config import Config
 from vitbench.gate.outcome import exit_code
-from vitbench.gate.request import AskedGate
+from vitbench.gate.request import AskedGate, PlannedCell, plan_gate
 from vitbench.gate.save import requests_of
 from vitbench.measure import CellProgress
 from vitbench.pipeline import device as device_of_pipeline
@@ -98,6 +101,18 @@ def test_a_slowdown_is_a_regression_in_two_stages(scene: Scene, tmp_path: Path) 
     measured = scene.opened[2:]
     assert len(measured) == len(set(measured)) == 52
     assert set(first.log_ratios).isdisjoint(second.log_ratios)
+
+
+def test_a_slowdown_that_no_clock_was_there_for_says_so(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "in_cycles", lambda *_: None)
+    write_target(tmp_path)
+    save()
+    write_target(tmp_path, latency_ms=5.5)
+    (cell,) = run().cells
+    assert [stage.cycles_ratio for stage in cell.stages] == [None, None]
+    assert any(note.startswith("not looked at in clock cycles") for note in cell.notes)
 
 
 def test_a_gain_is_an_improvement(scene: Scene, tmp_path: Path) -> None:
@@ -221,7 +236,8 @@ def test_a_cell_s_own_limit_and_pairs(scene: Scene, tmp_path: Path) -> None:
     record = run()
     (cell,) = record.cells
     assert (cell.verdict, cell.limit, len(cell.stages[0].log_ratios)) == ("PASS", 0.15, 12)
-    assert record.notes == ('[[cells]] match = "effvit-b7*" covers no cell of this gate',)
+    (note,) = record.notes
+    assert note.startswith('[[cells]] match = "effvit-b7*" covers no cell of this gate')
 
 
 def test_a_baseline_of_another_machine(scene: Scene, tmp_path: Path) -> None:
@@ -311,6 +327,40 @@ def test_exact_growth_is_a_regression_without_timing(scene: Scene, tmp_path: Pat
 def silent_params(cell: dict[str, Any]) -> int:
     """Parameters of a saved cell."""
     return int(cell["counts"]["params_deploy"])
+
+
+def test_options_of_devices_are_for_those_they_mean(scene: Scene, tmp_path: Path) -> None:
+    """A host of a board says nothing of the cells of this machine, in a baseline of both."""
+    board = 'name = "rack"\ntitle = "a board"\ntransport = "ssh"\nruntime = "onnxruntime"\n'
+    write_target(tmp_path)
+    (tmp_path / "targets" / "rack.toml").write_text(board)
+    (tmp_path / "targets" / "shelf.toml").write_text(board.replace("rack", "shelf"))
+    save()
+    here = DeviceOptions(host="user@there")
+    requests = {
+        name: request for _, name, request in requests_of([MODEL], ["board", "rack"], [], device=here)
+    }
+    assert requests["rack"].cells[0].target.host == "user@there"
+    assert requests["board"].cells[0].target.host is None
+    place = place_of("main", "results")
+    saved = read(place)
+
+    def planned(*targets: str) -> dict[str, PlannedCell]:
+        (cell,) = saved.cells
+        cells = tuple(
+            cell.model_copy(update={"target": name, "asked": cell.asked.model_copy(update={"target": name})})
+            for name in targets
+        )
+        both = saved.model_copy(update={"cells": cells})
+        asked = AskedGate(simulated=True, device=here)
+        return {each.baseline.target: each for each in plan_gate(both, place, Config(), asked).cells}
+
+    assert planned("board", "rack")["board"].problem is None
+    assert "scripted" in str(planned("board", "rack")["rack"].problem)
+    with pytest.raises(UsageError, match="--host is of boards, and board is none"):
+        planned("board")
+    with pytest.raises(UsageError, match="cannot be each of rack, shelf"):
+        planned("rack", "shelf")
 
 
 def test_selection(scene: Scene, tmp_path: Path) -> None:

@@ -141,6 +141,33 @@ def test_markdown_fits_on_one_screen() -> None:
     assert len(before.splitlines()) < 30
 
 
+def test_markdown_of_many_bad_cells_fits_on_one_screen_too() -> None:
+    bad = [
+        cell(f"noisy{number}:1x1 on cpu", "INCONCLUSIVE", notes=(f"note {number}",)) for number in range(30)
+    ]
+    text = markdown.render(record(*bad, cell("slow:1x1 on cpu", "REGRESSION", 1.1)))
+    before = text.partition("<details>")[0]
+    assert len(before.splitlines()) <= 32
+    assert before.index("slow:1x1") < before.index("noisy")
+    assert "16 more cells: 16 INCONCLUSIVE" in text
+    assert "51 more remarks" in text
+    # Folded, and not lost.
+    for number in range(30):
+        assert text.count(f"note {number}\n") == 1
+        assert f"because of noisy{number}:" in text.replace("\\", "")
+
+
+def test_scripted_figures_are_called_that_in_every_form() -> None:
+    made = record(cell("slow:1x1 on cpu", "REGRESSION", 1.1), simulated=True)
+    for text in (
+        table.render(made, Screen(width=200)),
+        markdown.render(made),
+        junit.render(made),
+        github.commands(made),
+    ):
+        assert "simulated" in text.lower()
+
+
 def test_junit_counts_and_parses() -> None:
     suite = ET.fromstring(junit.render(MIXED)).find("testsuite")
     assert suite is not None
@@ -289,6 +316,25 @@ def test_files_are_written_and_checked_before(tmp_path: Path, capsys: pytest.Cap
         check_form("markdown", as_json=True)
     with pytest.raises(UsageError, match="unknown format"):
         check_form("html", as_json=False)
+
+
+def test_a_table_that_cannot_be_printed_is_a_problem_and_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are written all the same; a pass that nobody can read is an error, a regression stays one."""
+
+    def full(_text: str) -> None:
+        raise UsageError("cannot write to standard output: No space left on device", "make room")
+
+    monkeypatch.setattr("vitbench.report.gate.show.emit", full)
+    for verdict, code in (("PASS", 2), ("REGRESSION", 1), ("INCONCLUSIVE", 3)):
+        made = record(cell("a:1x1 on cpu", verdict))
+        problems = show(made, "table", junit_file=tmp_path / f"{verdict}.xml")
+        assert [text.splitlines()[0] for text in problems] == [
+            "error: cannot write to standard output: No space left on device"
+        ]
+        assert (tmp_path / f"{verdict}.xml").exists()
+        assert exit_code(made, unwritten=bool(problems)) == code
 
 
 def test_failed_checks_and_notes_are_told() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.example_comparisons import example_comparison
-from vitbench.gate.stages import in_cycles
+from vitbench.gate.stages import in_cycles, remarks, unclocked
 from vitbench.records.comparison import Comparison
 from vitbench.records.schema import Record
 
@@ -45,3 +45,14 @@ def test_blocks_in_turns_ran_under_one_clock() -> None:
     """Two readings after the last turn differ by their noise alone: no reason to doubt a slowdown."""
     made = with_clocks((2000.0, 1800.0), turns=(0, 20))
     assert in_cycles(made, made.pairs) is None
+
+
+def test_a_stage_that_began_hot_is_told() -> None:
+    hot = "block 20 started at 61 C, the first at 48 C: it did not cool down in 120 s"
+    made = example_comparison().model_copy(update={"reasons": (hot, "nothing that matters")})
+    assert remarks(made) == [hot]
+
+
+def test_why_cycles_are_not_known() -> None:
+    assert "took turns" in unclocked(with_clocks((2000.0, 1800.0), turns=(0, 20)))
+    assert "cannot be read" in unclocked(with_clocks((2000.0, None)))

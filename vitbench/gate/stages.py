@@ -79,11 +79,21 @@ def blocks_of(comparison: Comparison, side: int) -> list[Block]:
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """What befell single pairs, and blocks that never became steady: random order keeps the verdict right."""
-    befell = ("pair ", "the device went out of reach")
+    """What befell single pairs, and hot or unsteady blocks: random order keeps the verdict right."""
+    starts, parts = ("pair ", "the device went out of reach"), ("to a steady state", "did not cool down")
     return [
-        reason for reason in comparison.reasons if reason.startswith(befell) or "to a steady state" in reason
+        reason
+        for reason in comparison.reasons
+        if reason.startswith(starts) or any(part in reason for part in parts)
     ]
+
+
+def unclocked(comparison: Comparison) -> str:
+    """Why a slowdown was not looked at in clock cycles."""
+    blocks = [block for side in comparison.sides for block in side.blocks]
+    if any(block.turns for block in blocks):
+        return "not looked at in clock cycles: both sides took turns under one clock"
+    return "not looked at in clock cycles: the clock cannot be read here"
 
 
 def first_temperature_c(comparison: Comparison) -> float | None:

@@ -246,6 +246,8 @@ class GatedCell:
             )
             self.checks += [memory] if memory is not None else []
         self.notes += stages.remarks(comparison)
+        if found.outcome == "flagged" and found.cycles_ratio is None:
+            self.notes.append(stages.unclocked(comparison))
         ratio = "no ratio" if found.ratio is None or math.isnan(found.ratio) else f"ratio {found.ratio:.3f}"
         self.bench.progress.note(f"{self.label}: stage {stage}: {ratio}, {found.outcome}")
 

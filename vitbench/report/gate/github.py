@@ -33,7 +33,8 @@ def commands(record: GateRecord) -> str:
     lines = []
     for kind, cells in kinds.items():
         for cell in cells[:MOST_ANNOTATIONS]:
-            title = f"{words.verdict_of(cell)}: {clean(cell.label)}"
+            mark = "simulated " if record.simulated else ""
+            title = f"{mark}{words.verdict_of(cell)}: {clean(cell.label)}"
             told = "; ".join(part for part in (words.change(cell), words.why(cell)) if part and part != "-")
             lines.append(f"::{kind} title={_property(title)}::{_data(told or cell.verdict)}")
     return "".join(f"{line}\n" for line in lines)

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 from vitbench.records.gate import GateCell, GateRecord
 from vitbench.report.gate import words
+from vitbench.report.sheet import SIMULATED
 from vitbench.text import clean, clean_lines
 
 # Printable to Unicode, forbidden in XML.
@@ -18,7 +19,8 @@ def render(record: GateRecord) -> str:
     With an advisory gate nothing is a failure: a regression is skipped, its reason told.
     """
     cells = words.ordered(record)
-    suite = ET.Element("testsuite", name="vitbench gate", timestamp=record.created_utc[:19])
+    name = f"vitbench gate: {SIMULATED}" if record.simulated else "vitbench gate"
+    suite = ET.Element("testsuite", name=name, timestamp=record.created_utc[:19])
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for cell in cells:
         case = ET.SubElement(

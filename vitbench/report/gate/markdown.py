@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vitbench.errors import ExitCode
 from vitbench.gate.outcome import exit_code
 from vitbench.records.gate import GateCell, GateRecord
@@ -19,6 +21,7 @@ MARKS = {
 }
 # What fits on one screen; the rest is folded away.
 MOST_ROWS = 15
+MOST_REMARKS = 10
 HEADER = (
     "| | cell | baseline ms | now ms | change [99 % bounds] | limit |",
     "|:---|:---|---:|---:|---:|---:|",
@@ -26,36 +29,32 @@ HEADER = (
 
 
 def render(record: GateRecord) -> str:
-    """Write the summary, the cells that do not pass, their reasons, and the passing ones.
+    """Write the summary, the cells and why they are what they are, regressions on top.
 
-    Regressions are on top. More than one screen of passing cells is folded.
+    What is more than one screen of them is folded.
     """
     cells = words.ordered(record)
-    bad = [cell for cell in cells if cell.verdict not in ("PASS", "IMPROVEMENT")]
-    good = [cell for cell in cells if cell not in bad]
     lines = [f"### {_mark(record)} vitbench gate: {escape(words.summary(record))}", ""]
     if record.simulated:
         lines += [f"**{escape(SIMULATED)}**", ""]
-    shown, folded = [*bad, *good][: max(MOST_ROWS, len(bad))], [*bad, *good][max(MOST_ROWS, len(bad)) :]
-    if shown:
-        lines += [*HEADER, *map(_row, shown), ""]
-    lines += [
+    remarks = [
         f"- **{escape(clean(cell.label))}**: {escape(words.why(cell))}" for cell in cells if words.why(cell)
     ]
-    lines += [f"- {escape(note)}" for note in words.notes(record)]
-    if folded:
-        many = f"{len(folded)} more cells that pass"
-        lines += [
-            "",
-            f"<details><summary>{many}</summary>",
-            "",
-            *HEADER,
-            *map(_row, folded),
-            "",
-            "</details>",
-        ]
+    remarks += [f"- {escape(note)}" for note in words.notes(record)]
+    if cells:
+        lines += [*HEADER, *map(_row, cells[:MOST_ROWS]), ""]
+    lines += remarks[:MOST_REMARKS]
+    rest = cells[MOST_ROWS:]
+    if rest:
+        lines += _folded(f"{len(rest)} more cells: {words.counted(rest)}", [*HEADER, *map(_row, rest)])
+    if remarks[MOST_REMARKS:]:
+        lines += _folded(f"{len(remarks) - MOST_REMARKS} more remarks", remarks[MOST_REMARKS:])
     lines += ["", escape("; ".join(part for part in (words.place(record), words.sight(record)) if part))]
     return "\n".join(lines) + "\n"
+
+
+def _folded(summary: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"]
 
 
 def _mark(record: GateRecord) -> str:

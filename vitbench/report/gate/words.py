@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from vitbench.records.gate import VERDICTS, GateCell, GateRecord
 from vitbench.report.numbers import MISSING, significant
@@ -67,16 +68,20 @@ def summary(record: GateRecord) -> str:
     """`REGRESSION: 1 of 3 cells; 2 pass`: the first line of every form."""
     if not record.cells:
         return NOTHING
-    counted = {verdict: sum(cell.verdict == verdict for cell in record.cells) for verdict in VERDICTS}
     waived = sum(cell.waived is not None for cell in record.cells)
-    parts = [f"{count} {verdict}" for verdict, count in counted.items() if count]
     many = f"{len(record.cells)} cells" if len(record.cells) != 1 else "1 cell"
-    told = f"{many}: {', '.join(parts)}"
+    told = f"{many}: {counted(record.cells)}"
     if waived:
         told += f" ({waived} waived)"
     if record.advisory:
         told += "; advisory: regressions against a history do not fail without --strict"
     return told
+
+
+def counted(cells: Sequence[GateCell]) -> str:
+    """`1 REGRESSION, 2 PASS`."""
+    counts = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in VERDICTS}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
 def sight(record: GateRecord) -> str | None:
