@@ -12,10 +12,11 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 run: $(STAMP)
 	$(BIN)/vitbench run --model effvit-b2 --target cpu --allow-inconclusive
 
-# One thread each: the threads of four workers would spin for each other. In the order of the directories: by
-# the number of their tests, the files with few and long ones would come last.
+# One thread each: the threads of four workers would spin for each other. In the order of tests/conftest.py: by
+# the number of their tests, the files with few and long ones would come last. Bytecode is written wherever it
+# is not yet, see below.
 test: $(TEST_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
@@ -34,8 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
+# Thousands of their files are never imported, so each is compiled when it is.
 $(TEST_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tflite,rtx]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,tflite,rtx]'
 	touch $(TEST_STAMP)
 
 clean:

@@ -45,6 +45,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "gpu": (_nvidia_gpu, "run on a machine with an NVIDIA GPU"),
 }
 _deselected: dict[str, int] = {}
+# Directories of files that take minutes: first, for what comes last is run by one worker alone.
+LONG = ("zoo", "counting", "export", "e2e")
 
 
 # The same examples in every run, however busy the machine is: a red test is a change of the code.
@@ -60,7 +62,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests whose program is absent, unless VITBENCH_REQUIRE names it."""
+    """Deselect tests whose program is absent, unless VITBENCH_REQUIRE names it; long ones first."""
     required = {name for name in os.environ.get("VITBENCH_REQUIRE", "").split(",") if name}
     if unknown := required - set(NEEDS):
         raise pytest.UsageError(f"VITBENCH_REQUIRE names {sorted(unknown)}; known are {sorted(NEEDS)}")
@@ -75,7 +77,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             _deselected[name] = _deselected.get(name, 0) + 1
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    items[:] = sorted(kept, key=lambda item: _rank(item.path.relative_to(Path(__file__).parent)))
+
+
+def _rank(path: Path) -> int:
+    return LONG.index(path.parts[0]) if path.parts[0] in LONG else len(LONG)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -57,7 +57,7 @@ def run(place: Path, *more: str, out: int = subprocess.PIPE, err: int = subproce
 
 @pytest.mark.parametrize("behind", ["a full disk", "a pipe that nobody reads"])
 def test_remarks_that_nobody_gets(behind: str, grown: Path) -> None:
-    """Annotations are written last, after a table that said it."""
+    """Neither those of the progress, at which rich would end the program, nor annotations at its end."""
     with opened(behind) as err:
         code, told = run(grown, "--github", err=err)
     assert code == 1

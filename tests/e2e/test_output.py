@@ -72,25 +72,6 @@ def test_a_closed_standard_error_changes_nothing(tmp_path: Path) -> None:
     assert in_shell(f"{CALL} models show nothing-b0 2>&-", tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("behind", ["a full disk", "a reader that left"])
-def test_remarks_that_nobody_gets_change_nothing(behind: str, tmp_path: Path) -> None:
-    """Rich would end the program with 1, which of a gate is a regression."""
-    if behind == "a full disk":
-        error = os.open("/dev/full", os.O_WRONLY)
-    else:
-        reader, error = os.pipe()
-        os.close(reader)
-    asked = ("compare", "effvit-b1", "effvit-b2", "-t", "sim", "--profile", "--pairs", "6")
-    try:
-        done = subprocess.run(
-            [*COMMAND, *asked], cwd=tmp_path, stdout=subprocess.PIPE, stderr=error, text=True, timeout=300
-        )
-    finally:
-        os.close(error)
-    assert done.returncode == 0
-    assert "effvit-b2/effvit-b1" in done.stdout
-
-
 @pytest.mark.parametrize("command", ["models", "run --help", "--version"])
 def test_a_full_disk_is_said(command: str, tmp_path: Path) -> None:
     done = in_shell(f"{CALL} {command} >/dev/full", tmp_path)
