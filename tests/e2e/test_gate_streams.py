@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import COMMAND, vitbench
+from tests.e2e.cli import COMMAND, in_process, vitbench
 from tests.gate.scripted import write_target
+from vitbench.report.gate import show
 
 BASELINE = Path("results/baselines/main.json")
 GATE = ("gate", "--simulated", "--seed", "1", "--junit", "gate.xml")
@@ -62,6 +64,33 @@ def test_remarks_that_nobody_gets(behind: str, grown: Path) -> None:
         code, told = run(grown, "--github", err=err)
     assert code == 1
     assert "REGRESSION" in told
+
+
+@pytest.mark.parametrize("behind", ["a full disk", "a pipe that nobody reads"])
+def test_a_network_that_prints(behind: str, tmp_path: Path) -> None:
+    """What a file of the user says goes the way of remarks, wherever it prints."""
+    said = "print('hello')\nprint('there', file=sys.stderr)\n"
+    (tmp_path / "net.py").write_text(f"import sys\nimport torch\n{said}build = torch.nn.Identity\n")
+    asked = [*COMMAND, "models", "show", "py:net.py:build:4x4"]
+    with opened(behind) as err:
+        done = subprocess.run(asked, cwd=tmp_path, stdout=subprocess.PIPE, stderr=err, text=True, timeout=300)
+    assert done.returncode == 0
+    assert "hello" not in done.stdout
+    assert "py:net.py:build" in done.stdout
+
+
+def test_ctrl_c_while_the_verdict_is_shown(grown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is decided and recorded: it is shown, too."""
+    emit = show.emit
+
+    def interrupted(text: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        emit(text)
+
+    monkeypatch.setattr(show, "emit", interrupted)
+    done = in_process("gate", "--simulated", "--seed", "1", cwd=grown)
+    assert done.code == 1
+    assert "REGRESSION" in done.out
 
 
 def test_a_table_on_a_full_disk(grown: Path) -> None:

@@ -15,6 +15,7 @@ from vitbench.errors import UsageError
 from vitbench.gate import listing
 from vitbench.gate.baseline import Baseline, Place, merged, place_of, read, told_apart
 from vitbench.gate.listing import summaries
+from vitbench.gate.request import AskedGate
 from vitbench.gate.save import requests_of
 from vitbench.pipeline.baseline import save_baseline
 from vitbench.report.gate import baselines as told
@@ -291,11 +292,21 @@ def test_cells_stay_pinned_to_what_they_were_made_of(scene: Scene, tmp_path: Pat
     saved = add("other")
     assert saved.sources.directory == first
     assert [cell.sources for cell in saved.cells] == [None, None]
+    place = place_of("nightly", "results")
+    assert add("other").sources.directory == first
     second = commit()
+    place = place_of("main", "results")
     saved = add("other")
     assert saved.sources.directory == second
-    pinned = {cell.target: (cell.sources or saved.sources).directory for cell in saved.cells}
+    place = place_of("nightly", "results")
+    assert add("other").sources.directory == second
+    place = place_of("main", "results")
+    pinned = {cell.target: saved.commit_of([cell]) for cell in saved.cells}
     assert pinned == {"board": first, "other": second}
+    assert saved.commit is None
+    assert "of several commits" in " ".join(told.shown(saved, place, as_json=False).split())
+    # A gate of some of the cells is against the commit of these.
+    assert run(AskedGate(targets=("board",), simulated=True, pairs=7)).baseline_commit == first
     assert read(place) == saved
     (tmp_path / "targets" / "other.toml").write_text(
         "# changed\n" + (tmp_path / "targets" / "other.toml").read_text()
@@ -305,5 +316,9 @@ def test_cells_stay_pinned_to_what_they_were_made_of(scene: Scene, tmp_path: Pat
         place = place_of(name, "results")
         saved = add("other")
         assert saved.sources.directory is None
-    saved = read(place_of("main", "results"))
+    place = place_of("main", "results")
+    saved = read(place)
+    assert "of none: attention-8x16:4x4 on other, which cannot be rebuilt" in " ".join(
+        told.shown(saved, place, as_json=False).split()
+    )
     assert [(cell.sources or saved.sources).directory for cell in saved.cells] == [first, None]

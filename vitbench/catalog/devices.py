@@ -41,14 +41,8 @@ class DeviceOptions:
             UsageError: something was said of a phone or a board, and no target is one; or one host was given
                 to several boards.
         """
-        of_phones = {
-            "--serial": self.serial,
-            "--benchmark-binary": self.binary,
-            "--cluster": self.cluster,
-        }
-        _refuse(of_phones, targets, _is_phone, "phones", "add -t snapdragon")
-        of_boards = {"--host": self.host, "--lock-clocks": self.lock_clocks}
-        boards = _refuse(of_boards, targets, takes_host, "boards", "add -t orin")
+        self.check(targets)
+        boards = [target for target in targets if takes_host(target)]
         if self.host is not None and len(boards) > 1:
             names = ", ".join(target.name for target in boards)
             raise UsageError(
@@ -56,6 +50,21 @@ class DeviceOptions:
                 'measure them one by one, or give each its `host = "..."` in its TOML file',
             )
         return [self._apply(target) for target in targets]
+
+    def check(self, targets: Sequence[TargetSpec]) -> None:
+        """Check that everything is said of one of the targets at least.
+
+        Raises:
+            UsageError: something was said of a phone or a board, and no target is one.
+        """
+        of_phones = {
+            "--serial": self.serial,
+            "--benchmark-binary": self.binary,
+            "--cluster": self.cluster,
+        }
+        _refuse(of_phones, targets, _is_phone, "phones", "add -t snapdragon")
+        of_boards = {"--host": self.host, "--lock-clocks": self.lock_clocks}
+        _refuse(of_boards, targets, takes_host, "boards", "add -t orin")
 
     def meant_for(self, target: TargetSpec) -> DeviceOptions:
         """What is said of this one, where several were asked for together and `apply` has seen them all."""
@@ -122,15 +131,13 @@ def _refuse(
     is_meant: Callable[[TargetSpec], bool],
     kind: str,
     instead: str,
-) -> list[TargetSpec]:
-    """The targets that options are about.
+) -> None:
+    """Refuse options that are about none of the targets.
 
     Raises:
-        UsageError: an option was given, and there are none.
+        UsageError: one was given.
     """
-    meant = [target for target in targets if is_meant(target)]
     given = [option for option, value in said.items() if value is not None]
-    if given and not meant:
+    if given and not any(map(is_meant, targets)):
         names = ", ".join(target.name for target in targets)
         raise UsageError(f"{given[0]} is of {kind}, and {names} is none", f"drop {given[0]}, or {instead}")
-    return meant

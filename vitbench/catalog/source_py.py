@@ -19,6 +19,7 @@ from vitbench.catalog.elsewhere import (
 from vitbench.catalog.nearest import unknown
 from vitbench.catalog.specs import InputSpec, ModelSpec, Resolution
 from vitbench.errors import UsageError
+from vitbench.remarks import Remarks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,8 @@ def call_function(hyper: Mapping[str, Any]) -> Any:
     data = read_file(path, f"py:{path}:{function}")
     if hash_bytes(data) != hyper["sha256"]:
         raise UsageError(f"{path} changed while it was read", "run the command again")
-    with contextlib.redirect_stdout(sys.stderr):
+    told = Remarks()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
         module = _guarded(path, lambda: _run_file(path, data))
         build = getattr(module, function, None)
         if not callable(build):

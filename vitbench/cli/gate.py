@@ -103,6 +103,7 @@ def gate(
     from vitbench.cli.progress import TerminalProgress
     from vitbench.gate.config import parse_share, read_config
     from vitbench.gate.outcome import exit_code
+    from vitbench.interrupts import finishing
     from vitbench.report.gate.github import in_actions
     from vitbench.report.gate.show import check_files, check_form, show
 
@@ -160,16 +161,17 @@ def gate(
             except UnrecordedGate as lost:
                 record = lost.record
                 problems.append(lost.explain())
-    problems += show(
-        record,
-        chosen,
-        markdown_file=markdown,
-        junit_file=junit,
-        actions=in_actions() if github is None else github,
-    )
-    if problems:
-        remark("\n".join(problems))
-    code = exit_code(record, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
+    with finishing():
+        problems += show(
+            record,
+            chosen,
+            markdown_file=markdown,
+            junit_file=junit,
+            actions=in_actions() if github is None else github,
+        )
+        if problems:
+            remark("\n".join(problems))
+        code = exit_code(record, allow_inconclusive=allow_inconclusive, unwritten=bool(problems))
     raise typer.Exit(code)
 
 

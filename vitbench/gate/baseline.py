@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -98,8 +98,22 @@ class Baseline(Part):
 
     @property
     def commit(self) -> str | None:
-        """The commit a reader thinks of: that of the working directory, else vitbench's own."""
-        return self.sources.directory or self.sources.project
+        """The commit that all cells are of, see `commit_of`."""
+        return self.commit_of(self.cells)
+
+    def commit_of(self, cells: Iterable[BaselineCell]) -> str | None:
+        """The commit a reader thinks of: that of the working directory, else vitbench's own.
+
+        None where cells are of none, or not all of the same.
+        """
+        pinned = [cell.sources or self.sources for cell in cells]
+        commits = {sources.directory or sources.project for sources in pinned}
+        return commits.pop() if len(commits) == 1 else None
+
+    @property
+    def unpinned(self) -> list[BaselineCell]:
+        """Cells of no commit, whose artifacts cannot be rebuilt once they are lost."""
+        return [cell for cell in self.cells if self.commit_of([cell]) is None]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,13 +175,16 @@ def _check_options(asked: AskedGate) -> None:
 
 
 def _check_device(chosen: Sequence[BaselineCell], asked: AskedGate) -> None:
-    """Check what is said of devices against all targets together; a lost one is its cell's affair."""
-    found: dict[str, TargetSpec] = {}
-    for cell in chosen:
-        with suppress(VitbenchError):
-            found[cell.target] = catalog.resolve_target(_target(cell, asked))
-    if asked.device is not None and found:
-        asked.device.apply(list(found.values()))
+    """Check what is said of devices against all targets together; a lost one, which it may mean, is not told.
+
+    One host may stand for several targets: a board that is measured in several ways.
+    """
+    try:
+        targets = {cell.target: catalog.resolve_target(_target(cell, asked)) for cell in chosen}
+    except VitbenchError:
+        return
+    if asked.device is not None:
+        asked.device.check(list(targets.values()))
 
 
 def _select(baseline: Baseline, place: Place, asked: AskedGate) -> list[BaselineCell]:

@@ -13,6 +13,7 @@ from vitbench.export import ArtifactCache
 from vitbench.export.manifest import hash_json
 from vitbench.gate import baseline as baselines
 from vitbench.gate.baseline import Asked, Baseline, BaselineCell, Place, Sources
+from vitbench.gate.listing import summaries
 from vitbench.gate.shelf import Shelf
 from vitbench.measure import make_plan
 from vitbench.pipeline.bench import Bench
@@ -169,13 +170,14 @@ def _digest(header: Header, script: object) -> str:
 def _sources(place: Place) -> Sources:
     """Commits that pin what the artifacts are made of; None where there is none, or files differ from it.
 
-    The baseline itself is no such file: cells that were saved a moment ago do not unpin the next.
+    Baselines are no such files: one that was saved a moment ago does not unpin the next.
     """
-    project, kept = Path(__file__).parents[2], Path(place.location)
+    project = Path(__file__).parents[2]
+    found = [each.location for each in summaries(place) if each.baseline is not None]
+    kept = [Path(location) for location in {place.location, *found}]
+    is_checkout = (project / ".git").exists()
     return Sources(
-        project=_pinned(environment.git_state(project, apart_from=kept))
-        if (project / ".git").exists()
-        else None,
+        project=_pinned(environment.git_state(project, apart_from=kept)) if is_checkout else None,
         directory=_pinned(environment.git_state(Path.cwd(), apart_from=kept)),
     )
 

@@ -10,11 +10,11 @@ from vitbench.errors import MeasurementInvalid, VitbenchError, of_system
 from vitbench.export import ArtifactCache
 from vitbench.gate.calibration import Calibration, Noise, calibration
 from vitbench.gate.stages import blocks_of
+from vitbench.interrupts import finishing
 from vitbench.measure import make_plan
 from vitbench.pipeline.bench import Bench, Spent
 from vitbench.pipeline.device import make_header
 from vitbench.pipeline.gate import SAMPLES
-from vitbench.pipeline.interrupts import finishing
 from vitbench.pipeline.paired import measure_row
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover

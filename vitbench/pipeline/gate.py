@@ -14,11 +14,11 @@ from vitbench.gate import cost
 from vitbench.gate.baseline import DEFAULT_NAME, labels, place_of, read
 from vitbench.gate.config import read_config
 from vitbench.gate.request import AskedGate, GateRequest, PlannedCell, plan_gate
+from vitbench.interrupts import finishing
 from vitbench.measure import make_plan
 from vitbench.measure.plan import in_turns
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.gate_cell import GatedCell
-from vitbench.pipeline.interrupts import finishing
 from vitbench.pipeline.progress import Progress
 from vitbench.pipeline.recover import recover
 from vitbench.records import environment
@@ -129,7 +129,7 @@ def gate(request: GateRequest, results: str, progress: Progress, *, seed: int) -
             mode="paired",
             advisory=False,
             baseline=request.place.location,
-            baseline_commit=request.baseline.commit,
+            baseline_commit=request.baseline.commit_of(planned.baseline for planned in request.cells),
             candidate_commit=None if state is None else str(state["commit"]),
             seed=seed,
             wall_s=time.perf_counter() - begin,

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +82,20 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def git_state(directory: Path, *, apart_from: Path | None = None) -> dict[str, Any] | None:
+def git_state(directory: Path, *, apart_from: Sequence[Path] = ()) -> dict[str, Any] | None:
     """Commit of a checkout, and whether a tracked file differs from it; None outside one, or without git.
 
     Args:
         directory: in the checkout.
-        apart_from: a file that does not count, if it is below `directory`.
+        apart_from: files that do not count, where they are below `directory`.
     """
     commit = _git(directory, "rev-parse", "HEAD")
     if commit is None:
         return None
-    top, left_out = directory.resolve(), apart_from.resolve() if apart_from is not None else None
-    paths = [":/"]
-    if left_out is not None and left_out.is_relative_to(top):
-        paths.append(f":(exclude,literal){left_out.relative_to(top)}")
-    changes = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+    top = directory.resolve()
+    left_out = [each.resolve() for each in apart_from]
+    apart = [f":(exclude,literal){each.relative_to(top)}" for each in left_out if each.is_relative_to(top)]
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", ":/", *apart)
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

@@ -47,13 +47,8 @@ def shown(saved: Baseline, place: Place, *, as_json: bool, screen: Screen | None
         size = "-" if cell.artifact is None else f"{cell.artifact.bytes / 1e6:.1f}"
         kept = "script" if cell.archive is None else "yes" if there[cell.digest] else "MISSING"
         rows.append((cell.label, cell.digest[:12], kept, size, significant(cell.latency_ms), cell.device))
-    commit = (
-        f", commit {saved.commit[:12]}"
-        if saved.commit
-        else ", of no commit: a lost artifact cannot be rebuilt"
-    )
     lines = [
-        f"baseline {place.location}, saved {saved.created_utc}{commit}",
+        f"baseline {place.location}, saved {saved.created_utc}, {_commit(saved)}",
         f"artifacts in {place.shelf(saved.artifacts)}",
         "",
     ]
@@ -97,3 +92,14 @@ def _table(rows: Sequence[tuple[str, ...]], screen: Screen) -> str:
         first, *more = wrap(row[-1], max(LEAST_ROOM, screen.width - indent)) or [""]
         lines += [head + first, *(" " * indent + part for part in more)]
     return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _commit(saved: Baseline) -> str:
+    """What it is made of, and what that means for artifacts that are lost."""
+    if saved.commit:
+        return f"commit {saved.commit[:12]}"
+    if len(saved.unpinned) == len(saved.cells):
+        return "of no commit: a lost artifact cannot be rebuilt"
+    if saved.unpinned:
+        return f"of several commits, and of none: {labels(saved.unpinned)}, which cannot be rebuilt once lost"
+    return "of several commits"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import ClassVar
 
 from vitbench.catalog.specs import TargetSpec
 from vitbench.errors import ToolError
+from vitbench.remarks import remark
 from vitbench.text import clean_lines
 from vitbench.transport.base import Completed
 from vitbench.transport.channel import Channel
@@ -137,5 +137,4 @@ class SshTransport(StoreTransport):
 
     def _tell_holder(self, holder: str) -> None:
         who = clean_lines(holder) or "a job that does not say whose it is"
-        message = f"waiting for board {self.target.name}: in use by {who}"
-        print(message, file=sys.stderr, flush=True)
+        remark(f"waiting for board {self.target.name}: in use by {who}")
