@@ -1,4 +1,4 @@
-"""Ctrl-C while what was measured is judged and recorded."""
+"""Ctrl-C while what was measured is judged, recorded and shown."""
 
 from __future__ import annotations
 

@@ -13,9 +13,7 @@ def remark(text: str, *, end: str = "\n") -> None:
     Where that is full, or nobody reads it, nothing is lost but the text: what a command found, and its exit
     code, must not hang on a remark.
     """
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text + end)
-        sys.stderr.flush()
+    Remarks().write(text + end)
 
 
 class Remarks(io.TextIOBase):

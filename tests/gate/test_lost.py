@@ -18,6 +18,7 @@ from vitbench.gate.outcome import exit_code
 from vitbench.pipeline.bench import Bench
 from vitbench.pipeline.gate import SAMPLES
 from vitbench.records.files import LocalFiles
+from vitbench.records.gate import GateRecord
 from vitbench.records.store import Store
 
 
@@ -129,6 +130,14 @@ def test_a_full_disk_costs_its_cell_and_no_other(
     assert any("saved 3 finished pairs" in note for note in heard.notes)
 
 
+def finished() -> GateRecord:
+    """A gate, which Ctrl-C must not end; it would end pytest, too."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        pytest.fail("the verdicts are lost")
+
+
 def test_ctrl_c_while_links_close_loses_no_verdict(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,10 +152,7 @@ def test_ctrl_c_while_links_close_loses_no_verdict(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bench, "__exit__", interrupted)
-    try:
-        record = run()
-    except KeyboardInterrupt:
-        pytest.fail("the verdicts are lost")
+    record = finished()
     assert record.interrupted
     assert [cell.verdict for cell in record.cells] == ["REGRESSION"]
     assert exit_code(record) == 1
@@ -168,10 +174,7 @@ def test_ctrl_c_while_it_is_judged_and_recorded_loses_no_verdict(
 
     monkeypatch.setattr(stages, "visible_today", interrupted)
     before = signal.getsignal(signal.SIGINT)
-    try:
-        record = run()
-    except KeyboardInterrupt:
-        pytest.fail("the verdicts are lost")
+    record = finished()
     assert (record.cells[0].verdict, record.interrupted) == ("REGRESSION", False)
     assert Store("results").has(record.id)
     pressed[0] = 2

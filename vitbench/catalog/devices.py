@@ -67,7 +67,7 @@ class DeviceOptions:
         _refuse(of_boards, targets, takes_host, "boards", "add -t orin")
 
     def meant_for(self, target: TargetSpec) -> DeviceOptions:
-        """What is said of this one, where several were asked for together and `apply` has seen them all."""
+        """What is said of this one, where several were asked for together and `check` has seen them all."""
         phone, board = _is_phone(target), takes_host(target)
         return DeviceOptions(
             serial=self.serial if phone else None,

@@ -80,7 +80,7 @@ def show(
         if path is not None:
             writers.append(partial(_write, record, path, name))
     if actions:
-        remark(github.commands(record), end="")
+        writers.append(lambda: remark(github.commands(record), end=""))
         writers.append(lambda: github.append_summary(record))
     return [problem for problem in map(_tried, writers) if problem is not None]
 
